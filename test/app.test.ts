@@ -33,7 +33,7 @@ describe.each(SIZES)('at %i x %i', (columns, rows) => {
     expect(driver.wrapped).toBe(false);
   });
 
-  test('the screen of a VM shows all of it', async () => {
+  test('the screen of a VM shows all of its parts', async () => {
     const id = engine.add('demo', withVcpus(2));
     engine.print(id, 'vring guest\r\n> ');
     const driver = await start(columns, rows, { open: id });
@@ -69,14 +69,14 @@ describe('moving', () => {
     for (let index = 0; index < 500; index++) engine.add(`vm-${index}`, idle);
   });
 
-  test('jjj, typed in one piece, goes three rows down', async () => {
+  test('jjj, received in one chunk, moves three rows down', async () => {
     const driver = await start();
     expect(cursor(driver)).toBe('vm-0');
     driver.type('jjj');
     await driver.waitFor(driver => cursor(driver) === 'vm-3');
   });
 
-  test('goes by pages, and to both ends', async () => {
+  test('moves by pages, and to both ends', async () => {
     const driver = await start();
     driver.type(KEY.pageDown);
     await driver.waitFor(driver => cursor(driver) === 'vm-19');
@@ -94,7 +94,7 @@ describe('the filter', () => {
     for (const name of ['web-1', 'web-2', 'queue']) engine.add(name, idle);
   });
 
-  test('takes letters as text, and shows what it lets through', async () => {
+  test('treats letters as text, and shows the matches', async () => {
     const driver = await start();
     driver.type('/que');
     await driver.waitFor('1/3 match');
@@ -106,14 +106,14 @@ describe('the filter', () => {
     await driver.waitFor('web-1');
   });
 
-  test('takes a paste as text', async () => {
+  test('treats a paste as text', async () => {
     const driver = await start();
     driver.type('/\x1b[200~web\x1b[201~');
     await driver.waitFor('2/3 match');
   });
 });
 
-test('a paste is no keys', async () => {
+test('a paste is not treated as keys', async () => {
   engine.add('demo', idle);
   const driver = await start();
   driver.type('\x1b[200~K\r\x1b[201~?');
@@ -122,7 +122,7 @@ test('a paste is no keys', async () => {
 });
 
 describe('the serial console', () => {
-  test('takes all keys but Ctrl-], and says so', async () => {
+  test('receives all keys except Ctrl-], and shows that', async () => {
     const id = engine.add('demo', busy);
     const driver = await start(80, 24, { open: id });
     driver.type('c');
@@ -139,7 +139,7 @@ describe('the serial console', () => {
     expect(engine.calls).toEqual([]);
   });
 
-  test('shows what was printed before and after it was opened', async () => {
+  test('shows output from before and after it was opened', async () => {
     const id = engine.add('demo', busy);
     engine.print(id, 'before\r\n');
     const driver = await start(80, 24, { open: id });
@@ -148,7 +148,7 @@ describe('the serial console', () => {
     await driver.waitFor(/before\nafter/);
   });
 
-  test('gives the keyboard back when the VM ends', async () => {
+  test('releases the keyboard when the VM ends', async () => {
     const id = engine.add('demo', busy);
     const driver = await start(80, 24, { open: id });
     driver.type('c');
@@ -166,7 +166,7 @@ describe('the serial console', () => {
     await driver.waitFor('cannot type into the console: demo is off');
   });
 
-  test('answers what the guest asks its terminal, but not what it asked long ago', async () => {
+  test('responds to terminal queries of the guest, but not to old ones', async () => {
     const id = engine.add('demo', busy);
     engine.print(id, 'old\x1b[6n');
     const driver = await start(80, 24, { open: id });
@@ -195,7 +195,7 @@ describe('killing', () => {
     expect(engine.calls).toEqual(['kill demo']);
   });
 
-  test('says why not, and what went wrong', async () => {
+  test('reports why it is unavailable, and errors', async () => {
     engine.add('demo', busy);
     const driver = await start();
     driver.type('S');
@@ -218,7 +218,7 @@ test('a VM that is deleted while its screen is open leaves the list', async () =
   expect(driver.screen).not.toMatch(/demo +off/);
 });
 
-test('the numbers can be held still', async () => {
+test('the numbers can be frozen', async () => {
   const id = engine.add('demo', busy);
   const driver = await start();
   await driver.waitFor('1.5k');
@@ -236,7 +236,7 @@ test('the numbers can be held still', async () => {
   await driver.waitFor(driver => !driver.screen.includes('1.5k'));
 });
 
-describe('leaving', () => {
+describe('quitting', () => {
   const restored = (driver: TerminalDriver) => {
     expect(driver.stdout.terminal.buffer.active.type).toBe('normal');
     expect(driver.stdout.terminal.modes.bracketedPasteMode).toBe(false);
@@ -246,7 +246,7 @@ describe('leaving', () => {
     expect(driver.stdin.raw).toBe(false);
   };
 
-  test('asks while VMs run, and gives the terminal back', async () => {
+  test('asks while VMs run, and restores the terminal', async () => {
     engine.add('demo', busy);
     const driver = await start();
     expect(driver.stdout.terminal.buffer.active.type).toBe('alternate');
@@ -259,7 +259,7 @@ describe('leaving', () => {
     restored(driver);
   });
 
-  test('asks nothing when none runs', async () => {
+  test('does not ask if none runs', async () => {
     engine.add('demo', idle, { state: 'off' });
     const driver = await start();
     driver.type(KEY.ctrlC);
@@ -268,7 +268,7 @@ describe('leaving', () => {
     restored(driver);
   });
 
-  test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('%s gives the terminal back at once', async signal => {
+  test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('%s restores the terminal at once', async signal => {
     const others = process.listeners(signal);
     engine.add('demo', busy);
     const driver = await start();
@@ -280,14 +280,14 @@ describe('leaving', () => {
     if (signal !== 'SIGHUP') expect(process.listeners(signal)).toEqual(others);
   });
 
-  test('the end of the terminal is the end of the UI', async () => {
+  test('the UI ends with its terminal', async () => {
     const driver = await start();
     driver.stdin.emit('end');
     await driver.done;
   });
 });
 
-test('a screen that cannot be drawn says why, and the keys go on', async () => {
+test('a screen that cannot be drawn shows the error, and keys still work', async () => {
   engine.add('demo', busy);
   const bad = engine.add('bad', busy, { startedAt: Symbol('no number') as never });
   const driver = await start();
@@ -298,10 +298,10 @@ test('a screen that cannot be drawn says why, and the keys go on', async () => {
   expect(engine.vms().map(vm => vm.id)).toContain(bad);
 });
 
-describe('text from elsewhere', () => {
+describe('untrusted text', () => {
   const EVIL = '\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b5n\r';
 
-  test('never reaches the terminal as it came', async () => {
+  test('never reaches the terminal unfiltered', async () => {
     const id = engine.add('demo', busy, {
       state: 'crashed',
       reason: `bad ${EVIL}reason`,
@@ -322,7 +322,7 @@ describe('text from elsewhere', () => {
   });
 });
 
-test('with --ascii all that is drawn is ASCII', async () => {
+test('--ascii draws ASCII only', async () => {
   const id = engine.add('demo', busy);
   engine.print(id, 'größe 漢字');
   const driver = await start(120, 40, { ascii: true });
@@ -341,7 +341,7 @@ test('with --ascii all that is drawn is ASCII', async () => {
   }
 });
 
-test('a new size is a new picture, with nothing left of the old one', async () => {
+test('a resize redraws the screen, with nothing left of the old one', async () => {
   const id = engine.add('demo', busy);
   engine.print(id, 'hello\r\n> ');
   const driver = await start(80, 24, { open: id });
@@ -380,7 +380,7 @@ test.each([
   [12, 3],
   [24, 8],
   [40, 12],
-])('a terminal of %i x %i is no reason to fail', async (columns, rows) => {
+])('works in a terminal of %i x %i', async (columns, rows) => {
   engine.add('demo', withVcpus(3), { broken: { rng0: 'a reason of several words' }, detail: 'rip\nrax' });
   const driver = await start();
   await driver.waitFor(/3|running/);

@@ -38,17 +38,20 @@ const colors = (written: string) =>
     .flatMap(([, parameters]) => parameters!.split(';').map(Number))
     .filter(parameter => (parameter >= 30 && parameter !== 39 && parameter < 49) || parameter >= 90);
 
-test('there is color, of the 16 that every terminal has', async () => {
+test('uses the 16 colors that every terminal has', async () => {
   const found = colors((await tour({})).stdout.written);
   expect(found).not.toEqual([]);
   expect(found).not.toContain(38);
   expect(found).not.toContain(48);
 });
 
-test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])('with %j there is none, the guest’s included', async env => {
-  const driver = await tour(env);
-  expect(colors(driver.stdout.written)).toEqual([]);
-  // What color said is said without it, too.
-  expect(driver.screen).toMatch(/^> +demo +running/m);
-  expect(driver.screen).toMatch(/db +crashed/);
-});
+test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])(
+  "with %j, there is no color, including the guest's",
+  async env => {
+    const driver = await tour(env);
+    expect(colors(driver.stdout.written)).toEqual([]);
+    // What color said is said without it, too.
+    expect(driver.screen).toMatch(/^> +demo +running/m);
+    expect(driver.screen).toMatch(/db +crashed/);
+  },
+);

@@ -57,7 +57,7 @@ function layer(path: string): number {
 }
 
 describe('imports', () => {
-  test('are found, in files that all belong to a layer', () => {
+  test('are found in files that all belong to a layer', () => {
     expect(importsOf('a/b.ts', "import type { C } from '../c.ts';\nawait import('./d.ts');")).toEqual([
       'c.ts',
       'a/d.ts',
@@ -74,13 +74,13 @@ describe('imports', () => {
     expect(upward).toEqual([]);
   });
 
-  test('make no circles', () => {
+  test('form no cycles', () => {
     expect(circles(new Map(files.map(({ path, imports }) => [path, imports])))).toEqual([]);
     // The same search finds one where there is one.
     expect(circles(new Map(Object.entries({ a: ['b'], b: ['c'], c: ['b'] })))).toEqual([['b', 'c', 'b']]);
   });
 
-  test('of the command line, before a command runs, leave out what takes long to load', () => {
+  test('of the command line, before a command runs, exclude modules that load slowly', () => {
     const LONG = ['zod', 'execa', 'yaml', 'koffi', 'react', 'ink', join('devices', 'registry.ts')];
     const among = (loaded: ReadonlySet<string>) => LONG.filter(name => loaded.has(name));
     expect(among(loadedAtOnce('commands/run-program.ts'))).toEqual([]);

@@ -40,7 +40,7 @@ describe('a command line', () => {
     expect(engine.calls).toEqual(['pause db']);
   });
 
-  test('asks before what is dangerous', () => {
+  test('asks before dangerous commands', () => {
     runCommandLine(ui, 'kill');
     expect(engine.calls).toEqual([]);
     expect(state().layers.at(-1)).toMatchObject({
@@ -59,7 +59,7 @@ describe('a command line', () => {
     ['vm web-3', /no VM named web-3; did you mean web-1\?/],
     ['copy', /belongs to the console/],
     ['resume', /cannot resume: web-1 is running/],
-  ])('%j says what is wrong', (line, message) => {
+  ])('%j is rejected with the reason', (line, message) => {
     runCommandLine(ui, line);
     expect(state().notice).toMatchObject({ level: 'error', text: expect.stringMatching(message) });
   });
@@ -69,12 +69,12 @@ describe('a command line', () => {
     expect(ui.select.visibleVms(state())).toEqual(['web-1', 'web-2']);
   });
 
-  test('of nothing does nothing', () => {
+  test('does nothing when empty', () => {
     runCommandLine(ui, '  ');
     expect(state().notice).toBeNull();
   });
 
-  test('q quits; with VMs alive it asks', () => {
+  test('q quits, and asks if VMs are running', () => {
     runCommandLine(ui, 'q');
     expect(quits).toBe(0);
     state().popLayer();
@@ -85,13 +85,13 @@ describe('a command line', () => {
 });
 
 describe('completion', () => {
-  test('goes as far as all candidates agree', () => {
+  test('completes the common prefix of all candidates', () => {
     expect(completed(ui, 'vm w')).toBe('vm web-');
     expect(completed(ui, 'ki')).toBe('kill');
     expect(completed(ui, 'xyz')).toBe('xyz');
   });
 
-  test('offers what exists here', () => {
+  test('offers what exists on this host', () => {
     expect(completions(ui, 'vm ')).toEqual(['vm web-1', 'vm web-2', 'vm db']);
     expect(completions(ui, 'tab-e')).toEqual([]);
     runCommandLine(ui, 'vm db');
@@ -110,7 +110,7 @@ describe('the history', () => {
     return layer?.kind === 'field' ? layer.edit.text : null;
   };
 
-  test('gives lines back, the last first, and an empty one after them', () => {
+  test('returns lines, the last first, and an empty one after them', () => {
     for (const text of ['vms', 'vm db', 'vms']) {
       type(`:${text.replace(' ', '')}`);
       press('esc');
@@ -131,7 +131,7 @@ describe('the history', () => {
     expect(currentScreen(state())).toEqual({ kind: 'vms' });
   });
 
-  test('keeps what was carried out', () => {
+  test('keeps executed commands', () => {
     type(':help');
     press('enter');
     expect(ui.history.recall(1)).toBe('help');

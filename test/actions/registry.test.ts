@@ -15,7 +15,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 const SCREENS = [...TOP_SCREENS, 'images', 'vm', 'function'] as const;
 
 /** Keys of actions that are there for the moment alone are told apart by that moment. */
-test.each(SCREENS)('no key means two things on the screen %s', screen => {
+test.each(SCREENS)('no key has two meanings on the screen %s', screen => {
   const here = actions.filter(action => action.screens?.includes(screen) ?? true);
   const always = here.filter(action => action.here === undefined).flatMap(keysOf);
   expect(always.filter((key, index) => always.indexOf(key) !== index)).toEqual([]);
@@ -23,7 +23,7 @@ test.each(SCREENS)('no key means two things on the screen %s', screen => {
   expect(always.filter(key => sometimes.includes(key))).toEqual([]);
 });
 
-test.each(VM_TABS)('no key means two things on the tab %s', async tab => {
+test.each(VM_TABS)('no key has two meanings on the tab %s', async tab => {
   const clock = new ManualClock();
   const engine = new FakeEngine(clock);
   const id = engine.add('demo', busy, { defined: true });
@@ -43,14 +43,14 @@ test.each(VM_TABS)('no key means two things on the tab %s', async tab => {
 });
 
 describe.each(actions.map(action => [action.name, action] as const))('the action %s', (name, action) => {
-  test('has a key, a name of its own and a description', () => {
+  test('has a key, a unique name and a description', () => {
     expect(keysOf(action)).not.toEqual([]);
     expect(actions.filter(other => other.name === name)).toHaveLength(1);
     expect(action.description).toMatch(/^[A-Z].*[^.]$/);
   });
 });
 
-test('every binding is of an action', () => {
+test('every binding belongs to an action', () => {
   const names = actions.map(({ name }) => name);
   expect(Object.keys(BINDINGS).filter(name => !names.includes(name))).toEqual([]);
 });
@@ -70,7 +70,7 @@ const SMALL_CHANGES = new Set([
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);
 
-test('what changes a VM or the host has capital letters, but attach, undo and changing a medium, and nothing else has', () => {
+test('actions that change a VM or the host, except attach, undo and changing a medium, have capital letters, and no others do', () => {
   const capital = actions.filter(action =>
     keysOf(action).some(key => /^[A-Z]$/.test(key) && !PLAIN_CAPITALS.has(key)),
   );
@@ -83,7 +83,7 @@ test('what changes a VM or the host has capital letters, but attach, undo and ch
 describe.each(SORTED_SCREENS)('the letters that sort %s', screen => {
   const letters = sortLetters(screen);
 
-  test('are one for each column, and leave room for what else is in their menu', () => {
+  test('are unique per column, and differ from the other keys of the menu', () => {
     expect(letters.length).toBe(sortColumns(screen).filter(({ letter }) => letter !== undefined).length);
     expect(letters.length).toBeGreaterThan(2);
     const all = letters.map(({ letter }) => letter);
@@ -91,7 +91,7 @@ describe.each(SORTED_SCREENS)('the letters that sort %s', screen => {
     expect(all.filter(letter => !/^[a-z0-9]$/.test(letter) || letter === 'o')).toEqual([]);
   });
 
-  test('as capitals have no other meaning here, and change nothing elsewhere', () => {
+  test('have no other meaning as capitals here, and change nothing elsewhere', () => {
     const here = actions.filter(({ screens }) => screens?.includes(screen) ?? true);
     const changing = actions.filter(({ changes }) => changes !== undefined);
     const taken = [...here, ...changing].flatMap(keysOf);
@@ -102,7 +102,7 @@ describe.each(SORTED_SCREENS)('the letters that sort %s', screen => {
   });
 });
 
-test('a read-only session forbids all that changes something, typing into a guest included', () => {
+test('a read-only session forbids every change, including typing into a guest', () => {
   const changing = actions.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
   expect(actions.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
     'console',
@@ -113,7 +113,7 @@ test('a read-only session forbids all that changes something, typing into a gues
   ]);
 });
 
-test('what loses something asks first', () => {
+test('destructive actions ask first', () => {
   const dangerous = actions.filter(action => action.dangerous).map(action => action.name);
   expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'delete', 'delete-snapshot']);
 });
@@ -122,7 +122,7 @@ test('docs/keys.md lists them (vitest -u writes it)', async () => {
   await expect(keysMarkdown()).toMatchFileSnapshot('../../docs/keys.md');
 });
 
-test('a capital letter means one thing, whatever the screen', () => {
+test('a capital letter has one meaning on all screens', () => {
   const letters = actions.flatMap(action => keysOf(action).filter(key => /^[A-Z]$/.test(key)));
   // D takes away what the cursor is on: a snapshot, a device. S, O and X start, end and delete it: a VM, a network. L limits it.
   // Of an image as of a VM, W takes a snapshot and Y brings it back, C makes another one; Z resizes it as it does a disk.
@@ -136,6 +136,6 @@ test('a capital letter means one thing, whatever the screen', () => {
 const VERBS =
   /^cannot (apply|attach|bind|cancel|change|check|clear|clone|convert|copy|create|delete|detach|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|restore|resume|reverse|save|search|show|sort|start|stop|suspend|take|type|undo|unfold|upgrade)( [\w-]+)*$/;
 
-test.each(actions)('what cannot be done reads as a sentence: $name', action => {
+test.each(actions)('an unavailable action has a readable reason: $name', action => {
   expect(cannot(action)).toMatch(VERBS);
 });

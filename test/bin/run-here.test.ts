@@ -25,7 +25,7 @@ describe.skipIf(noKvm !== null)(onKvm('the installed vring run'), () => {
   });
 });
 
-test('the installed vring run tells what is wrong with its options as other commands do', async () => {
+test('the installed vring run reports usage errors like other commands', async () => {
   const text = await run('--memory', 'lots', GUEST);
   expect([text.exitCode, text.stderr]).toEqual([2, expect.stringContaining('--memory')]);
   const below = await run('--memory', '1', GUEST);

@@ -30,7 +30,7 @@ test.each([
   expect(stdout).toBe(version());
 });
 
-describe('without a Node of its own', () => {
+describe('without a bundled Node', () => {
   const installed = join(folder, 'installed');
   const path = join(folder, 'path-');
 
@@ -54,7 +54,7 @@ describe('without a Node of its own', () => {
     symlinkSync(join(root, 'dist'), join(installed, 'dist'));
   });
 
-  test('vring takes the one on the PATH', async () => {
+  test('vring uses the one on the PATH', async () => {
     const { stdout, stderr } = await withNode({ file: process.execPath });
     expect(stdout).toBe(version());
     expect(stderr).toBe('');
@@ -65,7 +65,7 @@ describe('without a Node of its own', () => {
     ['v20.20.2', { version: 'v20.20.2' }],
     ['v8.0.0', { version: 'v8.0.0' }],
     ['garbage', { version: 'garbage' }],
-  ])('one sentence says what to do where that is %s', async (found, node) => {
+  ])('reports the next step in one sentence if that is %s', async (found, node) => {
     const { stdout, stderr, exitCode } = await withNode(node);
     expect(stderr).toBe(
       `vring: needs Node 24 or newer; its own is missing from ${installed}, and the PATH has ${found}: reinstall vring, or install Node 24`,
@@ -78,7 +78,7 @@ describe('without a Node of its own', () => {
 test.each([
   ['a checkout', 'run: npm ci', ['src/cli.ts']],
   ['a package', 'reinstall vring', []],
-])('one sentence says what to do where %s was not built', async (_, repair, files) => {
+])('reports the next step in one sentence if %s was not built', async (_, repair, files) => {
   const incomplete = mkdtempSync(join(folder, 'incomplete-'));
   for (const file of ['bin/vring', ...files]) {
     mkdirSync(dirname(join(incomplete, file)), { recursive: true });

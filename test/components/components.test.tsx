@@ -20,22 +20,22 @@ const COLUMNS: readonly Column[] = [
 const widths = (cells: number) => layoutColumns(COLUMNS, cells).map(({ key, cells }) => `${key} ${cells}`);
 
 describe('columns', () => {
-  test('share out what is left', () => {
+  test('share the remaining width', () => {
     expect(widths(42)).toEqual(['name 11', 'state 5', 'rate 6', 'more 15']);
   });
 
-  test('go where there is no room, the least important first', () => {
+  test('are dropped if they do not fit, the least important first', () => {
     expect(widths(31)).toEqual(['name 16', 'state 5', 'rate 6']);
     expect(widths(20)).toEqual(['name 12', 'state 5']);
   });
 
-  test('of one priority go together', () => {
+  test('of the same priority are dropped together', () => {
     const pair = COLUMNS.map(column => (column.key === 'more' ? { ...column, priority: 1 } : column));
     expect(layoutColumns(pair, 32).map(({ key }) => key)).toEqual(['name', 'state', 'rate', 'more']);
     expect(layoutColumns(pair, 31).map(({ key }) => key)).toEqual(['name', 'state']);
   });
 
-  test('of priority 0 go last, from the right, and the first stays', () => {
+  test('of priority 0 are dropped last, from the right, and the first stays', () => {
     expect(widths(14)).toEqual(['name 6', 'state 5']);
     expect(widths(13)).toEqual(['name 11']);
     expect(widths(5)).toEqual(['name 3']);
@@ -85,14 +85,14 @@ describe('a table', () => {
     />
   );
 
-  test('has only the rows that can be seen', () => {
+  test('renders only visible rows', () => {
     const mounted: string[] = [];
     const { lastFrame } = render(table(250, mounted));
     expect(new Set(mounted)).toEqual(new Set(['vm248', 'vm249', 'vm250']));
     expect(lastFrame()).toBe('  NAME     STATE\n  vm248    runn…\n  vm249    runn…\n> vm250    runn…');
   });
 
-  test('says why it is empty', () => {
+  test('shows why it is empty', () => {
     const empty = (
       <Table
         layout={layout}
@@ -130,7 +130,7 @@ describe('a bar of time', () => {
       </ThemeContext>,
     ).lastFrame();
 
-  test('tells its parts apart without color', () => {
+  test('has distinguishable parts without color', () => {
     expect(bar(false)).toBe('████████▓▓▓▓▒▒··');
     expect(bar(true)).toBe('########++++==..');
   });
@@ -140,7 +140,7 @@ test('the ASCII glyphs are ASCII', () => {
   expect(JSON.stringify(plainGlyphs)).toMatch(/^[\x20-\x7e]*$/);
 });
 
-test.each([0, 4, 8])('button %i of a dialog with too many is in sight when it is focused', focus => {
+test.each([0, 4, 8])('button %i of a dialog with too many is visible when it is focused', focus => {
   const choices = Array.from({ length: 9 }, (_, index) => ({ label: `Choice number ${index}` }));
   const layer = {
     kind: 'dialog',

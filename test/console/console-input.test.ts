@@ -28,24 +28,24 @@ beforeEach(() => {
 const push = (text: string) => input.push(Buffer.from(text, 'latin1'));
 
 describe('paste markers', () => {
-  test('are kept from a guest that has not asked for them', () => {
+  test('are removed for a guest that has not enabled them', () => {
     push(`a${PASTE}b`);
     expect(typed).toBe('aone\rtwob');
   });
 
-  test('reach a guest that has', () => {
+  test('are passed to a guest that has', () => {
     wants = true;
     push(`a${PASTE}b`);
     expect(typed).toBe(`a${PASTE}b`);
   });
 
-  test.each([false, true])('may arrive in any pieces (wanted: %s)', wanted => {
+  test.each([false, true])('may arrive in any chunks (enabled: %s)', wanted => {
     wants = wanted;
     for (const character of `a${PASTE}b`) push(character);
     expect(typed).toBe(wanted ? `a${PASTE}b` : 'aone\rtwob');
   });
 
-  test('that were only begun are keys', () => {
+  test('that are incomplete are keys', () => {
     push('\x1b');
     expect(typed).toBe('');
     clock.advance(50);
@@ -55,19 +55,19 @@ describe('paste markers', () => {
     expect(typed).toBe('\x1b\x1b[20~');
   });
 
-  test('of an end without a start are not taken for one', () => {
+  test('that end a paste without a start are ignored', () => {
     push('\x1b[201~x');
     expect(typed).toBe('\x1b[201~x');
   });
 });
 
 describe('Ctrl-]', () => {
-  test('leaves, and what follows it is not for the guest', () => {
+  test('detaches, and later input is not sent to the guest', () => {
     expect(push('ab\x1dcd')).toBe(3);
     expect(typed).toBe('ab');
   });
 
-  test('is counted in the bytes of the last push, after a marker that was begun in the one before', () => {
+  test('is counted in the bytes of the last push, after a marker that began in the previous one', () => {
     push('a\x1b[2');
     expect(push('\x1dx')).toBe(1);
     expect(typed).toBe('a\x1b[2');
@@ -79,14 +79,14 @@ describe('Ctrl-]', () => {
     expect(push('\x1d')).toBe(1);
   });
 
-  test('leaves again when the end of a paste never comes', () => {
+  test('detaches again if the end of a paste never arrives', () => {
     push('\x1b[200~a');
     clock.advance(2000);
     expect(push('\x1d')).toBe(1);
   });
 });
 
-describe('what a guest prints', () => {
+describe('guest output', () => {
   const after = (...pieces: string[]) => {
     const mode = new PasteMode();
     for (const piece of pieces) mode.printed(Buffer.from(piece, 'latin1'));
@@ -103,7 +103,7 @@ describe('what a guest prints', () => {
     [['\x1b[?12004h'], false],
     [['\x1b[2004h'], false],
     [['\x1b[?2004h', '\x1b[?25l'], true],
-  ])('%j asks for markers: %s', (pieces, expected) => {
+  ])('%j enables markers: %s', (pieces, expected) => {
     expect(after(...pieces)).toBe(expected);
   });
 });

@@ -25,7 +25,7 @@ test('shows lines in their styles', async () => {
   ]);
 });
 
-describe('what a guest prints', () => {
+describe('guest output', () => {
   test.each([
     ['a title', '\x1b]0;title\x07x'],
     ['the clipboard', '\x1b]52;c;aGk=\x07x'],
@@ -35,12 +35,12 @@ describe('what a guest prints', () => {
     ['a bell and shifts', '\x07\x0e\x0fx'],
     ['a direction override', '\u202ex'],
     ['an escape sequence that is never finished', 'x\x1b[3'],
-  ])('never reaches the terminal as more than text: %s', async (_, text) => {
+  ])('reaches the terminal only as text: %s', async (_, text) => {
     await print(text);
     expect(shown().join('')).toMatch(/^[\x20-\x7e]*x[\x20-\x7e]*$/);
   });
 
-  test('takes the cells that the emulator gave it', async () => {
+  test('occupies the cells that the emulator assigned', async () => {
     await print('漢字\u0301 e\u0301 \u{1F468}\u200D\u{1F469} \ufe0f☎\ufe0f|');
     for (const line of screen.lines(5, 20, 0, false)) {
       for (const { text } of line) expect(text).not.toMatch(/[\u0000-\u001f]/);
@@ -48,7 +48,7 @@ describe('what a guest prints', () => {
     }
   });
 
-  test('is cut where the pane ends, never in the middle of a wide character', async () => {
+  test('is truncated at the end of the pane, never in the middle of a wide character', async () => {
     await print('12345漢字');
     expect(textOf(screen.lines(5, 6, 0, false))).toEqual(['12345']);
     expect(textOf(screen.lines(5, 7, 0, false))).toEqual(['12345漢']);
@@ -76,7 +76,7 @@ test('marks the cursor when it is asked to', async () => {
   expect(screen.lines(5, 20, 0, true)).toEqual([[{ text: 'a', inverse: true }, { text: 'b' }]]);
 });
 
-test('answers where its cursor is', async () => {
+test('reports its cursor position', async () => {
   await print('ab\x1b[6n');
   expect(replies).toBe('\x1b[1;3R');
 });

@@ -30,7 +30,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-test.each([1, 2, 3, 4, 5, 6])('the bundled Ink draws what Ink draws, frame for frame (%i)', async seed => {
+test.each([1, 2, 3, 4, 5, 6])('the bundled Ink draws the same frames as Ink (%i)', async seed => {
   const expected = new Player(asItIs, seed);
   const drawn = new Player(asBundled, seed);
   for (let step = 0; step < 1000; step++) {

@@ -6,14 +6,14 @@ import { ManualClock } from '../support/manual-clock.ts';
 import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 describe('a picture as lines', () => {
-  test('has neither what is only for the eye nor empty lines', () => {
+  test('omits decoration and empty lines', () => {
     expect(spokenLines('\x1b[1m  NAME    STATE\x1b[22m\n> web     running\n\n  ----\n')).toEqual([
       'NAME, STATE',
       '> web, running',
     ]);
   });
 
-  test('is said as far as it is new', () => {
+  test('is read only as far as it is new', () => {
     const before = ['NAME', '> web', 'db'];
     expect(spokenChanges(before, ['NAME', 'web', '> db'])).toEqual(['> db']);
     expect(spokenChanges(before, ['NAME', '> web', 'db, crashed'])).toEqual(['db, crashed']);
@@ -47,7 +47,7 @@ describe('the UI for a screen reader', () => {
     return driver;
   }
 
-  test('says the screen once, then what changes, a line each', async () => {
+  test('reads the screen once, then each changed line', async () => {
     engine.add('web', busy);
     engine.add('db', busy);
     const driver = await start();

@@ -22,7 +22,7 @@ class FakeTerminal extends EventEmitter {
 
 const streamOf = (terminal: FakeTerminal) => terminal as unknown as NodeJS.WriteStream;
 
-test('what stands between the brackets is one write, all else is as it was', () => {
+test('output between the brackets is one write, everything else is unchanged', () => {
   const terminal = new FakeTerminal();
   const stream = inWholeFrames(streamOf(terminal));
   let done = 0;
@@ -32,7 +32,7 @@ test('what stands between the brackets is one write, all else is as it was', () 
   expect(done).toBe(1);
 });
 
-test('it is the same stream in all else', () => {
+test('it is the same stream in all other respects', () => {
   const terminal = new FakeTerminal();
   const stream = inWholeFrames(streamOf(terminal));
   let resized = 0;

@@ -49,7 +49,7 @@ describe('a bundle that is loaded with its compiled code', () => {
     expect(code).not.toContain('literal-of-not-called');
   });
 
-  test('has other code for each use', async () => {
+  test('has separate code for each use', async () => {
     const cache = join(folder, 'uses');
     const file = bundle('uses.cjs', '1');
     await run(file, cache);
@@ -60,7 +60,7 @@ describe('a bundle that is loaded with its compiled code', () => {
     ]);
   });
 
-  test('runs with that code the next time, and leaves it as it is', async () => {
+  test('runs with that code the next time, and keeps it', async () => {
     const cache = join(folder, 'second');
     const file = bundle('second.cjs', '2 + 2');
     await run(file, cache);
@@ -72,7 +72,7 @@ describe('a bundle that is loaded with its compiled code', () => {
     expect([...keptOf('second.cjs', cache).values()][0]).toContain('literal-of-cellar');
   });
 
-  test('leaves nothing when it ends before it has started', async () => {
+  test('leaves nothing behind when it ends before it has started', async () => {
     const cache = join(folder, 'unstarted');
     expect(await run(bundle('unstarted.cjs', '0', false), cache)).toBe('0 function unstarted.cjs object');
     expect(keptOf('unstarted.cjs', cache).size).toBe(0);
@@ -96,7 +96,7 @@ describe('a bundle that is loaded with its compiled code', () => {
     expect(keptOf('fourth.cjs', cache).size).toBe(2);
   });
 
-  test('runs where no code is kept', async () => {
+  test('runs where no code can be stored', async () => {
     expect(await run(bundle('fifth.cjs', '5 + 5'), '')).toBe('10 function fifth.cjs object');
   });
 });

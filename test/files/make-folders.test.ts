@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { makeFolders } from '../../src/files/make-folders.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-test('makes what is missing, with its mode, and says where that begins', () => {
+test('creates missing folders with their mode, and returns the first one', () => {
   const root = temporaryFolder();
   const path = join(root, 'a/b/c');
   expect(makeFolders(path, 0o700)).toBe(join(root, 'a'));
@@ -19,7 +19,7 @@ test('makes what is missing, with its mode, and says where that begins', () => {
   expect(existsSync(join(path, 'd'))).toBe(true);
 });
 
-test('fails where no folder can be, with the code of the system', () => {
+test("fails where no folder can be created, with the system's error code", () => {
   const root = temporaryFolder();
   writeFileSync(join(root, 'file'), '');
   symlinkSync('nowhere', join(root, 'dangling'));

@@ -15,7 +15,7 @@ beforeEach(() => {
 
 const read = (name: string) => fs.readFileSync(path.join(folder, name), 'utf8');
 
-test('makes a file, and the folders on its way', () => {
+test('creates a file and its parent folders', () => {
   const deep = path.join(folder, 'a/b/c.conf');
   replaceFile(deep, 'text\n', { mode: 0o640 });
   expect(fs.readFileSync(deep, 'utf8')).toBe('text\n');
@@ -41,7 +41,7 @@ test('a file that is replaced keeps its permissions, its owner and its extended 
   expect(python('import os,sys; print(os.getxattr(sys.argv[1], "user.label").decode())')).toBe('etc_t');
 });
 
-test('what a killed process left behind is removed; what may still be written, or is not ours, stays', () => {
+test('leftovers of a killed process are removed; files that may still be written, or are not ours, stay', () => {
   const dead = spawnSync('true').pid;
   const longAgo = new Date(Date.now() - 3_600_000);
   const put = (name: string) => {
@@ -77,10 +77,10 @@ test('a FIFO, a device or a folder is not replaced', () => {
   expect(fs.readdirSync(folder)).toEqual(['grub']);
 });
 
-describe('the file that was there', () => {
+describe('the previous file', () => {
   const kept = () => path.join(folder, 'grub.before');
 
-  test('is kept the first time, as it was', () => {
+  test('is kept the first time, unchanged', () => {
     fs.writeFileSync(file, 'first\n', { mode: 0o640 });
     const inode = fs.statSync(file).ino;
     replaceFile(file, 'second\n', { mode: 0o600, backup: { path: kept(), replace: false } });
@@ -89,7 +89,7 @@ describe('the file that was there', () => {
     expect(fs.statSync(kept()).ino).toBe(inode);
   });
 
-  test('or each time', () => {
+  test('is kept each time', () => {
     fs.writeFileSync(file, 'first\n');
     replaceFile(file, 'second\n', { mode: 0o600, backup: { path: kept(), replace: true } });
     replaceFile(file, 'third\n', { mode: 0o600, backup: { path: kept(), replace: true } });
@@ -106,7 +106,7 @@ test('an exclusive file never replaces another', () => {
   expect(fs.readdirSync(folder)).toEqual(['grub']);
 });
 
-test('a failure leaves the old file, and nothing beside it', () => {
+test('a failure leaves the old file, and no temporary one', () => {
   fs.writeFileSync(file, 'old\n');
   const backup = { path: path.join(folder, 'missing/backup'), replace: false };
   expect(() => replaceFile(file, 'new\n', { mode: 0o600, backup })).toThrow(
@@ -116,7 +116,7 @@ test('a failure leaves the old file, and nothing beside it', () => {
   expect(fs.readdirSync(folder)).toEqual(['grub']);
 });
 
-test('a reader finds one of the texts, whole, at every moment', async () => {
+test('a reader finds one of the complete texts at any time', async () => {
   const texts = ['a', 'b'].map(letter => `${letter.repeat(100_000)}\n`);
   replaceFile(file, texts[0]!, { mode: 0o644 });
   const reader = new Worker(
@@ -148,7 +148,7 @@ test('a reader finds one of the texts, whole, at every moment', async () => {
   expect([...seen].sort()).toEqual(['a100001', 'b100001']);
 });
 
-test('files are removed, and their folder when it is empty then', () => {
+test('files are removed, and their folder when it becomes empty', () => {
   const inner = path.join(folder, 'inner');
   fs.mkdirSync(inner);
   for (const name of ['a', 'b']) fs.writeFileSync(path.join(inner, name), '');

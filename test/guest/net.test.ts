@@ -52,7 +52,7 @@ async function ping(from: GuestVm, to: GuestVm, count: number, ...options: (stri
 }
 
 describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 120_000 }, () => {
-  test('through a socket: of all sizes, with chains and tables, completed checksums', async () => {
+  test('pass through a socket: of all sizes, with chains and tables, with completed checksums', async () => {
     const [a, b] = await pair();
     expect(await a.command('net info')).toContain('mac=52:54:00:00:00:00 link=up');
     for (const options of [
@@ -70,7 +70,7 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     }
   });
 
-  test('many of them under way, of all sizes, new ones and the same one again', async () => {
+  test('pass with many in flight, of all sizes, new and repeated', async () => {
     const [a, b] = await pair();
     for (const [count, size, options] of [
       [300, 1500, ''],
@@ -88,7 +88,7 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     }
   });
 
-  test('through two TAP interfaces and a bridge, of machines in confined processes', async () => {
+  test('pass through two TAP interfaces and a bridge, of machines in confined processes', async () => {
     // Else a new port carries nothing for 15 s.
     ip('link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0');
     ip('link', 'set', 'br0', 'up');
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     }
   });
 
-  test('through a hub, to which a TAP interface is connected too, while cards come and go', async () => {
+  test('pass through a hub with a TAP interface, while cards are plugged and unplugged', async () => {
     const engine = new LocalEngine();
     engines.push(engine);
     const hub = (more: object = {}) => ({ type: 'hub', hub: 0, ...more });
@@ -140,7 +140,7 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     await exchange();
   });
 
-  test('before and after a VM is handed to another process, and after it is restored from a snapshot', async () => {
+  test('pass before and after a hand-over to another process, and after a restore from a snapshot', async () => {
     ip('link', 'add', 'br1', 'type', 'bridge', 'forward_delay', '0');
     ip('link', 'set', 'br1', 'up');
     const folder = temporaryFolder('/dev/shm');

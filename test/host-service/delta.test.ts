@@ -28,12 +28,12 @@ function changed(address: string, driver: string | null): HostReading {
   return { ...host, functions };
 }
 
-test('all of a host, in parts, is the same host', () => {
+test('a host that is sent in parts is the same host', () => {
   const parts = structuredClone(hostParts(emptyHost, host));
   expect(withParts(emptyHost, parts)).toEqual(asSent(host));
 });
 
-test('between equal hosts there is no difference, however they were read', async () => {
+test('equal hosts have no difference, however they were read', async () => {
   expect(hostParts(host, await readHost(tree.root()))).toEqual([]);
 });
 
@@ -55,14 +55,14 @@ describe('a difference', () => {
     expect(result.functions.get('0000:af:00.0')).toBe(sent.functions.get('0000:af:00.0'));
   });
 
-  test('takes away what is gone, and puts what comes where it belongs', () => {
+  test('removes missing entries, and inserts new ones in order', () => {
     const without = changed('0000:3b:0a.1', null);
     expect(withParts(asSent(host), hostParts(host, without))).toEqual(asSent(without));
     const back = withParts(asSent(without), hostParts(without, host));
     expect([...back.functions.keys()]).toEqual([...host.functions.keys()]);
   });
 
-  test('comes in parts that are soon taken in', () => {
+  test('consists of parts that are applied quickly', () => {
     const many = new Map(
       Array.from({ length: 1000 }, (_, index) => [`0000:00:${index}`, host.functions.get('0000:b0:00.0')!]),
     );
@@ -81,7 +81,7 @@ test('a function of which only a capability has changed is sent again, so that i
   ]);
 });
 
-test('the first read of many functions is sent while it goes on, and nothing of it twice', async () => {
+test('the first read of many functions is sent while it is in progress, and nothing twice', async () => {
   const large = scaleTree(600);
   try {
     const service = new HostService(large.root(), '/');

@@ -33,7 +33,7 @@ function define(name: string, ...disks: string[]): void {
   );
 }
 
-test('images are those of definitions, those beside them, and those of the folder of new disks', async () => {
+test('images are those of definitions, others in the same folders, and those in the folder of new disks', async () => {
   const web = raw('srv/web', 2 << 20);
   const beside = raw('srv/beside.img');
   raw('srv/notes.txt');

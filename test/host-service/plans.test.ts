@@ -26,13 +26,13 @@ afterEach(() => {
   host.dispose();
 });
 
-test('a plan that still fits is applied, under the lock', async () => {
+test('a plan that still applies is applied under the lock', async () => {
   const plan = await plans.make(request);
   expect(await plans.apply({ request, plan }, () => {})).toMatchObject({ state: 'applied' });
   expect([host.pci.driverOf(spareNvme), locked]).toEqual(['vfio-pci', 1]);
 });
 
-test('a plan is refused when other steps are needed by now', async () => {
+test('a plan is refused if other steps are needed now', async () => {
   const plan = await plans.make(request);
   host.pci.unbind(spareNvme);
   expect(await plans.apply({ request, plan }, () => {})).toMatchObject({
@@ -42,7 +42,7 @@ test('a plan is refused when other steps are needed by now', async () => {
   expect(host.log).toEqual([]);
 });
 
-test('a plan is refused when something is in its way by now, which is named', async () => {
+test('a plan is refused if something blocks it now, and the error names it', async () => {
   const plan = await plans.make(request);
   host.tree.file('/proc/31/comm', 'dd\n').link('/proc/31/fd/0', '/dev/nvme1n1');
   expect(await plans.apply({ request, plan }, () => {})).toMatchObject({

@@ -20,24 +20,24 @@ function stat(...cpus: readonly (readonly [number, number])[]): string {
   return line('cpu ', sum(0), sum(1)) + each.join('');
 }
 
-test('the first look has nothing to be compared with', () => {
+test('the first sample has nothing to compare with', () => {
   expect(reader.read(0)).toBeNull();
 });
 
-test('what each CPU did since the look before, and all of them on average', () => {
+test('CPU time since the previous sample, for each CPU and on average', () => {
   tree.file('/proc/stat', stat([100, 900], [0, 1000]));
   reader.read(0);
   tree.file('/proc/stat', stat([175, 925], [25, 1075]));
   expect(reader.read(1000)).toMatchObject({ cpus: [0.75, 0.25], cpu: 0.5 });
 });
 
-test('the share of the time that tasks waited', () => {
+test('the share of time that tasks waited', () => {
   reader.read(0);
   tree.file('/proc/pressure/io', pressure(9_500_000, 8_000_000));
   expect(reader.read(2000)!.waits).toEqual({ cpu: 0, memory: 0, io: 0.25 });
 });
 
-test('a CPU that has come since, and counters that have not moved, are idle', () => {
+test('a CPU that was added since, and unchanged counters, are idle', () => {
   tree.file('/proc/stat', stat([100, 900]));
   reader.read(0);
   tree.file('/proc/stat', stat([100, 900], [5000, 0]));

@@ -50,7 +50,7 @@ describe('keys', () => {
     expect(keys).toEqual(expected);
   });
 
-  test('that are pieces of one another are put together', () => {
+  test('that arrive in pieces are reassembled', () => {
     for (const byte of '\x1b[5~é') input.push(Buffer.from(byte));
     const [first, second] = Buffer.from('é');
     input.push(Uint8Array.of(first!));
@@ -58,14 +58,14 @@ describe('keys', () => {
     expect(keys).toEqual(['pageup', 'é', 'é']);
   });
 
-  test('Esc is a key when nothing follows it for a moment', () => {
+  test('Esc is a key if nothing follows it for a moment', () => {
     type('\x1b');
     expect(keys).toEqual([]);
     clock.advance(50);
     expect(keys).toEqual(['esc']);
   });
 
-  test('Esc and a letter in one piece, as over a slow line, are two keys', () => {
+  test('Esc and a letter in one chunk, as over a slow line, are two keys', () => {
     type('\x1bj');
     expect(keys).toEqual(['esc', 'j']);
   });
@@ -76,7 +76,7 @@ describe('keys', () => {
     expect(keys).toEqual(['esc', '[', '1']);
   });
 
-  test('answers and reports of the terminal are no keys', () => {
+  test('responses and reports of the terminal are not keys', () => {
     type('\x1b[?62;c\x1b[24;80R\x1b[Ix');
     expect(keys.at(-1)).toBe('x');
     expect(keys).not.toContain('esc');
@@ -88,7 +88,7 @@ describe('keys', () => {
     ['its version', '\x1bP>|xterm(390)\x1b\\'],
     ['a capability', '\x1bP1+r544e=787465726d\x1b\\'],
     ['its graphics', '\x1b_Gi=31;OK\x1b\\'],
-  ])('what the terminal says of itself is no key: %s', (_, reply) => {
+  ])("the terminal's report about itself is not a key: %s", (_, reply) => {
     type(`${reply}j`);
     expect(keys).toEqual(['j']);
     for (let split = 3; split < reply.length; split++) {
@@ -108,7 +108,7 @@ describe('keys', () => {
     expect(keys).toEqual(['esc', 'P', 'esc', ']', 'esc', 'P', 'q', 'esc', ']', ...'11;never']);
   });
 
-  test('bytes that are no UTF-8 are skipped', () => {
+  test('invalid UTF-8 is skipped', () => {
     input.push(Uint8Array.of(0xff, 0xfe, 0x6a));
     expect(keys).toEqual(['j']);
   });
@@ -120,7 +120,7 @@ describe('a paste', () => {
     expect(keys).toEqual(['paste K\rq', 'j']);
   });
 
-  test('is put together from its pieces', () => {
+  test('is reassembled from its pieces', () => {
     type('\x1b[200~one ');
     type('two\x1b[20');
     type('1~');
@@ -147,14 +147,14 @@ describe('a paste', () => {
     expect(keys.map(key => key.length)).toEqual(['paste '.length + 64 * 1024, 1]);
   });
 
-  test('that never ends ends after a while', () => {
+  test('that is never terminated ends after a while', () => {
     type('\x1b[200~rest');
     clock.advance(1000);
     expect(keys).toEqual(['paste rest']);
   });
 });
 
-test('what follows the key that gives the keyboard away goes there as it came', () => {
+test('input after the key that passes the keyboard on is passed on unchanged', () => {
   type('jc\x1b[Aq\x03');
   expect(keys).toEqual(['j', 'c']);
   expect(raw).toBe('\x1b[Aq\x03');

@@ -86,7 +86,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('its own drivers use them all', async () => {
+  test('works with all of them', async () => {
     const guest = await GuestVm.start(engine, {
       name: 'cards',
       memory: { bytes: 128 * 2 ** 20 },
@@ -131,7 +131,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect((await guest.reached('off')).broken).toEqual({});
   }, 600_000);
 
-  test('its own drivers use its IDE and floppy drives, its TPM, its screen, and virtio input devices', async () => {
+  test('works with its IDE and floppy drives, its TPM, its screen, and virtio input devices', async () => {
     const folder = join(directory, 'drives');
     await mkdir(folder);
     const linux = await makeLinux(folder, 'drives.c', DEVICES_KERNEL);

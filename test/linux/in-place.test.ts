@@ -33,7 +33,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, writing and read
     });
   }
 
-  test('goes on from a state that was saved in the middle, and boots again after a reset', () => {
+  test('continues from a state that was saved in the middle, and reboots after a reset', () => {
     const disk = join(directory, 'disk.img');
     writeFileSync(disk, '');
     truncateSync(disk, 8 * MiB);

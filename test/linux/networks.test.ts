@@ -121,7 +121,7 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
     expect((await guest.reached('off')).broken).toEqual({});
   }
 
-  test('transfers by TCP in both directions and meanwhile moves to other processes, through a user-mode network', async () => {
+  test('transfers by TCP in both directions while it moves to other processes, through a user-mode network', async () => {
     ip('address', 'add', '203.0.113.9/32', 'dev', 'lo');
     onTestFinished(() => {
       ip('address', 'del', '203.0.113.9/32', 'dev', 'lo');
@@ -133,7 +133,7 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
     await transfers(guest, '203.0.113.9');
   }, 240_000);
 
-  test('transfers by TCP in both directions and meanwhile moves to other processes, through a NAT network, which came up with it', async () => {
+  test('transfers by TCP in both directions while it moves to other processes, through a NAT network, which came up with it', async () => {
     const world = spawn('unshare', ['--net', 'sh', '-c', 'ip link set lo up; echo ready; exec sleep 600'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -160,7 +160,7 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
     world.kill();
   }, 240_000);
 
-  test('transfers by TCP in both directions and meanwhile moves to other processes, through passt', async () => {
+  test('transfers by TCP in both directions while it moves to other processes, through passt', async () => {
     // The guest has the address of this interface, and its gateway is this host.
     ip('link', 'add', 'out1', 'type', 'veth', 'peer', 'name', 'in1');
     ip('address', 'add', '10.9.0.2/24', 'dev', 'out1');

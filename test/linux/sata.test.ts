@@ -73,7 +73,7 @@ const attach = (engine: RemoteEngine, id: string, path: string) =>
   engine.attach(id, deviceOf({ disk: `${path},format=raw`, bus: 'sata' }), { persist: false });
 
 describe.skipIf(missing !== null)('Linux with a SATA disk, a CD drive and an NVMe disk', () => {
-  test('uses them by its own drivers, and a disk that comes and goes, and goes on in another process and from a snapshot', async () => {
+  test('uses them and a hot-plugged disk, and continues in another process and from a snapshot', async () => {
     const folder = temporaryFolder();
     const { kernel, initrd } = await makeLinux(folder, 'sata.c', DEVICES_KERNEL);
     const makeCd = async (name: string) => {

@@ -44,7 +44,7 @@ describe.skipIf(missing !== null)('Linux with a SCSI disk and a CD drive', () =>
     return file;
   };
 
-  test('reads and writes, mounts, ejects, gets another medium, and sees disks come and go', async () => {
+  test('reads and writes, mounts, ejects, changes the medium, and finds hot-plugged disks', async () => {
     const [first, second] = [await makeCd('first'), await makeCd('second')];
     const [disk, added] = [join(directory, 'disk.img'), join(directory, 'added.img')];
     const content = Buffer.alloc(CHUNK, 'content of the disk ');

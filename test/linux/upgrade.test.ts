@@ -17,7 +17,7 @@ const UPGRADES = 6;
 const SEED = 21;
 
 describe.skipIf(missing !== null)("Linux on this machine's KVM", () => {
-  test('goes on in other processes, with 2 vCPUs, in the middle of its disk I/O', {
+  test('continues in other processes, with 2 vCPUs, in the middle of its disk I/O', {
     timeout: 300_000,
   }, async () => {
     const folder = temporaryFolder();

@@ -21,7 +21,7 @@ function buildWith(tools: Record<string, string>, ...parts: string[]) {
   return execa(process.execPath, [BUILD, ...parts], { env: { PATH }, extendEnv: false, reject: false });
 }
 
-test('every tool that is missing is named before anything is built', async () => {
+test('every missing tool is named before anything is built', async () => {
   const { stderr, stdout, exitCode } = await buildWith({});
   expect(stderr.split('\n')).toEqual([
     'vring: cargo is missing; it builds the native library (Rust 1.85 or newer): https://rustup.rs',
@@ -42,7 +42,7 @@ test.each(['cargo 1.65.0', 'cargo 1.84.1 (66221abde 2024-11-19)', 'cargo 0.90.0'
 );
 
 test.each(['cargo 1.85.0', 'cargo 2.0.0-nightly'])(
-  '%s is recent enough; what it prints is shown when it fails',
+  '%s is recent enough; its output is shown if it fails',
   async cargo => {
     const { stdout, stderr, exitCode } = await buildWith(
       { cargo, gcc: 'gcc 12', make: 'GNU Make 4.3' },
@@ -54,7 +54,7 @@ test.each(['cargo 1.85.0', 'cargo 2.0.0-nightly'])(
   },
 );
 
-test('what npm left out is named before anything is built', async () => {
+test('packages that npm left out are named before anything is built', async () => {
   const checkout = join(folder, 'checkout');
   cpSync(dirname(BUILD), join(checkout, 'scripts'), { recursive: true });
   cpSync(join(projectRoot(), 'package.json'), join(checkout, 'package.json'));
@@ -68,7 +68,7 @@ test('what npm left out is named before anything is built', async () => {
   expect(exitCode).toBe(1);
 });
 
-test('a part that does not exist is wrong usage', async () => {
+test('an unknown part is a usage error', async () => {
   const { stderr, exitCode } = await buildWith({}, 'nativ');
   expect(stderr).toBe('vring: no part "nativ"; the parts are: native, guest, bundle');
   expect(exitCode).toBe(2);

@@ -41,7 +41,7 @@ function has(family: Family, label: string): boolean {
   return ADDED_LABELS.includes(label) || (family.labels as readonly string[]).includes(label);
 }
 
-test('what is unknown in an expression is found', () => {
+test('unknown names in an expression are found', () => {
   expect(unknownIn('rate(vring_queue_bytes_total{vm="a",direction="to_guest"}[5m])')).toEqual([]);
   expect(unknownIn('rate(vring_queue_bytes{vm="a"}[5m])')).toEqual(['vring_queue_bytes']);
   expect(unknownIn('vring_vm_state{state="off"} == 1')).toEqual(['vring_vm_state{state}']);
@@ -58,14 +58,14 @@ describe('the alert rules', () => {
     expect(expressions.flatMap(unknownIn)).toEqual([]);
   });
 
-  test('are fired by what they are for, and by nothing else (promtool)', async () => {
+  test('fire on their condition, and only then (promtool)', async () => {
     const promtool = await debianProgram('prometheus', 'promtool');
     await execa(promtool, ['check', 'rules', RULES]);
     const { stdout } = await execa(promtool, ['test', 'rules', 'test/packaging/vring.rules.test.yml']);
     expect(stdout).toContain('SUCCESS');
   });
 
-  test('each have a case that fires them', () => {
+  test('each have a test case in which they fire', () => {
     const cases = readFileSync('test/packaging/vring.rules.test.yml', 'utf8');
     for (const [, alert] of text.matchAll(/- alert: (\w+)/g))
       expect(cases).toMatch(new RegExp(`alertname: ${alert}\\n +exp_alerts:`));

@@ -25,7 +25,7 @@ beforeAll(async () => {
   }
 }, 60_000);
 
-test('the package holds what runs, and nothing that a compiler is needed for', async () => {
+test('the package contains what is needed to run, and nothing that needs a compiler', async () => {
   const { stdout } = await execa('tar', ['--list', '--file', tarball]);
   const folders = new Set(stdout.split('\n').map(path => path.split('/').slice(0, 2).join('/')));
   expect([...folders].sort()).toEqual(
@@ -69,7 +69,7 @@ test('device modules and their tests find types and classes in it', async () => 
   await expect(execa(tool('tsc'), ['-p', project])).rejects.toThrow('wrong.ts');
 }, 60_000);
 
-test('no install script has to run, neither its own nor those of what it depends on', () => {
+test("no install script has to run, neither its own nor a dependency's", () => {
   const { scripts, dependencies } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8'));
   for (const event of ['preinstall', 'install', 'postinstall', 'prepare'])
     expect(scripts).not.toHaveProperty(event);

@@ -40,14 +40,14 @@ beforeAll(async () => {
   });
 }, 60_000);
 
-describe('what is in them', () => {
+describe('the content of the packages', () => {
   const installed = (paths: string[]) =>
     paths
       .filter(path => !/\/$|share\/(doc|lintian|zsh)\//.test(path))
       .map(path => path.replace(/^\.?\/usr\/|^vring-[\d.]+-linux-x64\//, '').replace(/ (->|link to) .*/, ''))
       .sort();
 
-  test('the three have the same files, and these are what runs and nothing else', async () => {
+  test('the three have the same files, and only those needed to run', async () => {
     const tar = installed(await lines('tar', '--list', '--file', join(smallPackages, TAR)));
     const contents = await lines('dpkg-deb', '--contents', join(smallPackages, DEB));
     const deb = installed(contents.map(line => line.replace(/^(\S+\s+){5}/, '')));
@@ -109,7 +109,7 @@ describe('what is in them', () => {
     expect(fromDeb).toContain('ExecStart=/usr/bin/vring serve --shutdown-timeout 90');
   });
 
-  test('they ask for no newer glibc than the oldest one that is supported', async () => {
+  test('they require no newer glibc than the oldest supported one', async () => {
     const requires = await lines('rpm', '-qp', '--requires', join(smallPackages, RPM));
     const minors = requires.flatMap(
       line =>
@@ -124,7 +124,7 @@ describe('what is in them', () => {
     ]);
   });
 
-  test('licenses of what is bundled come along', async () => {
+  test('licenses of bundled software are included', async () => {
     const text = (
       await lines(
         'sh',
@@ -174,7 +174,7 @@ test.each([
   [['zip'], 'package: no format "zip"; the formats are: tar, deb, rpm'],
   [['--level', '10'], 'package: --level 10: must be 0 to 9'],
   [['--frobnicate'], expect.stringMatching(/^package: Unknown option '--frobnicate'/)],
-])('%j is wrong usage', async (args, message) => {
+])('%j is a usage error', async (args, message) => {
   const { exitCode, stderr } = await execa(process.execPath, [SCRIPT, ...args], { reject: false });
   expect(stderr).toEqual(message);
   expect(exitCode).toBe(2);
@@ -242,7 +242,7 @@ describe.skipIf(noBareRoot !== null)(
       expect(stdout).toBe(version());
     });
 
-    test('a system without glibc is told so in one sentence', async () => {
+    test('a system without glibc gets an explanation in one sentence', async () => {
       const small = new BareRoot(join(folder, 'musl'));
       small.buildWithoutGlibc();
       await execa('tar', [

@@ -5,7 +5,7 @@ const { devices, backends } = deviceModels();
 const find = (type: string) => devices.find(device => device.type === type)!;
 
 describe('the device models', () => {
-  test('have what their rows say', () => {
+  test('match their rows', () => {
     expect(find('virtio-blk')).toMatchObject({
       ...{ bus: 'pci', backend: 'disk', builtin: false, provides: null, definition: 'disks: virtio' },
       qemu: expect.arrayContaining(['virtio-blk-pci']),
@@ -38,7 +38,7 @@ describe('the device models', () => {
     ]);
   });
 
-  test('have options with what they take and their defaults', () => {
+  test('have options with their values and defaults', () => {
     const options = new Map(find('virtio-blk').options.map(option => [option.name, option]));
     expect(options.has('type')).toBe(false);
     expect(options.get('queues')).toMatchObject({ takes: 'number from 1 to 16', default: 1 });

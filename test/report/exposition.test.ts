@@ -45,7 +45,7 @@ const FACTS: MetricFacts = {
   vms: [{ info: OFF, snapshot: null }],
 };
 
-test('the text is OpenMetrics, whatever names there are in it', async () => {
+test('the text is valid OpenMetrics, whatever names it contains', async () => {
   const families = readOpenMetrics(await exposition(FACTS, 'openmetrics'));
   const value = (name: string, labels: object = {}) =>
     families
@@ -72,7 +72,7 @@ test('the Prometheus text format has no types, units and escapes of OpenMetrics'
   for (const [, help] of text.matchAll(/^# HELP \S+ (.*)$/gm)) expect(help).not.toMatch(/\\[^\\n]/);
 });
 
-test('other work gets its turn while a long text is made', async () => {
+test('generating a long text does not block other work', async () => {
   const vms = Array.from({ length: 500 }, (_, index) => ({
     info: { ...OFF, id: `vm${index}`, name: `vm${index}` },
     snapshot: null,
@@ -102,7 +102,7 @@ describe.skipIf(noKvm !== null)(onKvm('of a running VM'), () => {
   const engine = new LocalEngine({ metrics: metricsNow });
   afterAll(() => engine.close());
 
-  test('the text has its counters, with what they count', async () => {
+  test('the text has its counters, with labels', async () => {
     const guest = await GuestVm.start(engine, {
       name: 'web',
       append: 'run="exits io 100"',

@@ -17,7 +17,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring --in-process'), () => {
 
   afterAll(() => vring('manager', 'stop', '--force'));
 
-  test('runs the VMs itself, keeps others out of them, and ends them when it is left', async () => {
+  test('runs the VMs itself, locks them, and ends them on exit', async () => {
     {
       await using ui = open('--in-process');
       await ui.shows('web');
@@ -39,7 +39,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring --in-process'), () => {
     expect((await vring('manager', 'status')).stdout).toBe('no manager is running');
   }, 60_000);
 
-  test('does not run beside a manager, or beside VMs that a manager has left', async () => {
+  test('does not run with a manager, or with VMs that a manager has left running', async () => {
     expect((await vring('vm', 'start', 'web')).exitCode).toBe(0);
     await using beside = open('--in-process');
     await beside.shows('run vring without --in-process, or end that process first');
@@ -51,7 +51,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring --in-process'), () => {
     expect((await vring('manager', 'stop')).stdout).toContain('and its VM web');
   }, 60_000);
 
-  test('of the demo is that VM alone', async () => {
+  test('shows only the demo VM', async () => {
     await using ui = open('demo', '--in-process');
     await ui.shows(/demo running/);
     ui.type('q');

@@ -42,7 +42,7 @@ async function isTheShells(terminal: PtyProgram, word: string): Promise<void> {
 }
 
 describe('job control', () => {
-  test('Ctrl-Z leaves the UI to the shell, and fg brings it back', async () => {
+  test('Ctrl-Z suspends the UI, and fg resumes it', async () => {
     await using terminal = await shell();
     terminal.type('vring\r');
     await terminal.shows('q quit');
@@ -66,7 +66,7 @@ describe('job control', () => {
     await isTheShells(terminal, 'third');
   });
 
-  test('top is stopped as well', async () => {
+  test('Ctrl-Z also suspends vring top', async () => {
     await using terminal = await shell();
     terminal.type('vring serve --background --idle-timeout 60 & sleep 0; vring vm list\r');
     await terminal.shows('shell>');
@@ -83,7 +83,7 @@ describe('job control', () => {
   });
 
   test.skipIf(noKvm !== null)(
-    onKvm('a console is stopped by a signal, since the key is the guest’s'),
+    onKvm('a console is suspended by a signal, because the key belongs to the guest'),
     async () => {
       await using terminal = await shell();
       terminal.type(`vring run --name stopped ${GUEST}\r`);
@@ -101,17 +101,14 @@ describe('job control', () => {
     },
   );
 
-  test.each(['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGINT'] as const)(
-    '%s puts the terminal back',
-    async signal => {
-      await using terminal = await shell();
-      terminal.type('vring\r');
-      await terminal.shows('q quit');
-      process.kill(await jobOf(terminal), signal);
-      await terminal.shows(/shell>\s*$/);
-      await isTheShells(terminal, 'after');
-    },
-  );
+  test.each(['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGINT'] as const)('%s restores the terminal', async signal => {
+    await using terminal = await shell();
+    terminal.type('vring\r');
+    await terminal.shows('q quit');
+    process.kill(await jobOf(terminal), signal);
+    await terminal.shows(/shell>\s*$/);
+    await isTheShells(terminal, 'after');
+  });
 });
 
 /** The state of a process (proc(5)): T when it is stopped. */

@@ -70,7 +70,7 @@ describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {
     await expectHeartbeats();
   });
 
-  test('when one of two attached terminals is closed, and the other goes on', async () => {
+  test('when one of two attached terminals is closed, and the other keeps working', async () => {
     await using first = open();
     await using second = open();
     await first.shows(/gamma .*running/);
@@ -93,7 +93,7 @@ describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {
     await expectHeartbeats();
   });
 
-  test('when the UI is left with its default answer', async () => {
+  test('when the UI is quit with the default answer', async () => {
     await using ui = open();
     await ui.shows(/gamma .*running/);
     ui.type('q');
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {
     await expectHeartbeats();
   });
 
-  test('and their manager has written down what happened', () => {
+  test('and their manager has logged the events', () => {
     const log = readFileSync(join(sandbox.env.VRING_STATE_DIR!, 'manager.log'), 'utf8');
     for (const name of NAMES) expect(log).toMatch(new RegExp(`${name}.*started`));
   });

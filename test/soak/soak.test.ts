@@ -95,7 +95,7 @@ describe.skipIf(noKvm !== null)(onKvm('a manager in long use'), () => {
     expect(after.fds).toBeLessThanOrEqual(before.fds);
   });
 
-  test('holds after hundreds of starts and stops what it held before', { timeout: 600_000 }, async () => {
+  test('uses the same resources after hundreds of starts and stops', { timeout: 600_000 }, async () => {
     const { engine } = await ownerOf(['guest'], 'quiet');
     const cycle = async () => {
       await engine.kill('guest');

@@ -40,7 +40,7 @@ function openFeed() {
   return { asked, clock, feed, moveTo, moveToBus, readAgain };
 }
 
-test('details are read at once, and when the host has changed', async () => {
+test('reads details at once, and when the host has changed', async () => {
   const { asked, clock, feed, moveTo, readAgain } = openFeed();
   await moveTo(0);
   expect(asked).toEqual([ADDRESSES[0]]);
@@ -52,7 +52,7 @@ test('details are read at once, and when the host has changed', async () => {
   await feed.close();
 });
 
-test('of the functions that the cursor passes quickly, the one on which it rests is read', async () => {
+test('reads only the function on which the cursor stops after moving quickly', async () => {
   const { asked, clock, feed, moveTo, readAgain } = openFeed();
   await moveTo(0);
   for (const index of [1, 2, 3, 2]) {
@@ -70,7 +70,7 @@ test('of the functions that the cursor passes quickly, the one on which it rests
   await feed.close();
 });
 
-test('a quick move past a row that is not a function is still one', async () => {
+test('handles a quick move past a row that is not a function', async () => {
   const { asked, clock, feed, moveTo, moveToBus } = openFeed();
   await moveTo(0);
   clock.advance(60);
@@ -84,7 +84,7 @@ test('a quick move past a row that is not a function is still one', async () => 
   await feed.close();
 });
 
-test('a quick move past the function whose details are shown is still one', async () => {
+test('handles a quick move past the function whose details are shown', async () => {
   const { asked, clock, feed, moveTo } = openFeed();
   await moveTo(0);
   for (const index of [1, 0, 2]) {
@@ -98,7 +98,7 @@ test('a quick move past the function whose details are shown is still one', asyn
   await feed.close();
 });
 
-test('nothing is read after the feed was closed', async () => {
+test('reads nothing after the feed was closed', async () => {
   const { asked, clock, feed, moveTo } = openFeed();
   await moveTo(0);
   await moveTo(1);

@@ -11,7 +11,7 @@ const entry = (number: number, at: number, text = `entry ${number}`): LogEntry =
 });
 const own = (at: number, text: string) => ({ at, vm: null, level: 'error' as const, text });
 
-test('entries of the UI stand where they happened, also after the log was listed anew', () => {
+test('entries of the UI keep their position by time, even after the log was reloaded', () => {
   const store = createAppStore();
   const texts = () => store.getState().log.map(({ text }) => text);
   const { logListed, logged, noted } = store.getState();

@@ -14,7 +14,7 @@ const traffic = (receivedBytes: number): InterfaceTraffic => ({
   ...{ receivedBytes, receivedPackets: receivedBytes / 100, sentBytes: 0, sentPackets: 0 },
 });
 
-test('networks have rates from the second read on, and none when their counters start anew', () => {
+test('networks have rates from the second read on, and none when their counters restart', () => {
   const store = createAppStore();
   const read = (info: NetworkInfo, at: number) => {
     store.getState().networksRead({ networks: [info], interfaces: [], problems: [] }, at);

@@ -28,13 +28,13 @@ beforeEach(() => {
 describe('the addresses that exits are for', () => {
   const at = (order: Parameters<typeof addressRows>[1]) => addressRows(rates, order).map(row => row.at);
 
-  test('can be sorted by cost, by rate, and by where they are, ports before memory', () => {
+  test('can be sorted by cost, by rate, and by address, ports before memory', () => {
     expect(at('cost')).toEqual(['fe000014', 'port 3fd', 'port 3f8', 'port 71', 'port 80']);
     expect(at('rate')).toEqual(['port 3fd', 'fe000014', 'port 3f8', 'port 71', 'port 80']);
     expect(at('address')).toEqual(['port 71', 'port 80', 'port 3f8', 'port 3fd', 'fe000014']);
   });
 
-  test('are hot, warm or cool by their part of what all cost', () => {
+  test('are hot, warm or cool by their share of the total cost', () => {
     const rows = addressRows(rates, 'cost');
     expect(rows.map(({ heat }) => heat)).toEqual(['hot', 'warm', 'warm', 'cool', 'cool']);
     expect(rows.reduce((sum, { part }) => sum + part, 0)).toBeCloseTo(1);
@@ -50,7 +50,7 @@ describe('the addresses that exits are for', () => {
     ]);
   });
 
-  test('beyond those with a row of their own are one row, the last in any order', () => {
+  test('beyond those with their own rows are summed in one row, the last in any order', () => {
     const others = { reads: 1e6, writes: 0, share: 0.9, meanNs: 900, total: 1e6 };
     for (const order of ['cost', 'rate', 'address'] as const) {
       expect(addressRows({ ...rates, otherAddresses: others }, order).at(-1)).toMatchObject({
@@ -71,12 +71,12 @@ describe('the devices', () => {
     expect(rng0).toMatchObject({ broken: 'its ring is not in RAM' });
   });
 
-  test('of one role are those alone', () => {
+  test('of one role are listed alone', () => {
     expect(deviceRows(vm(), rates, 'disk').map(({ name }) => name)).toEqual(['blk0']);
     expect(deviceRows(vm(), rates, 'net')).toEqual([]);
   });
 
-  test('have facts: those that they tell, and where they answer', () => {
+  test('have facts: their own, and their addresses', () => {
     const [, blk0] = deviceRows(vm(), null);
     expect(deviceFacts(vm(), blk0!).map(({ name, texts }) => `${name}: ${texts.join()}`)).toEqual([
       'Type: virtio block device',

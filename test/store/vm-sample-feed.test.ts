@@ -60,7 +60,7 @@ test('samples at the interval that was chosen', () => {
   expect(store.getState().histories[id]!.exits.length - before).toBe(10);
 });
 
-test('leaves the numbers alone while it is paused, and has rates soon after', () => {
+test('keeps the numbers while it is paused, and has rates soon after', () => {
   sample();
   clock.advance(250);
   store.getState().setSampling({ paused: true });
@@ -73,8 +73,8 @@ test('leaves the numbers alone while it is paused, and has rates soon after', ()
   expect(exitsPerSecond()).toBe(0);
 });
 
-describe('a VM that is started again', () => {
-  test('has no rate between its two lives', () => {
+describe('a VM that is restarted', () => {
+  test('has no rate across the restart', () => {
     sample();
     clock.advance(250);
     engine.become(id, 'off');
@@ -114,7 +114,7 @@ test('a VM that ended has no rates', () => {
   expect(store.getState().totals).not.toHaveProperty(id);
 });
 
-test('looks in detail only at the VM whose screen is open', () => {
+test('samples details only of the VM whose screen is open', () => {
   const other = engine.add('other', idle);
   sample();
   clock.advance(250);
@@ -136,7 +136,7 @@ test('totals count from the last sample on when they are reset', () => {
   expect(totalOf(EXIT.IO)).toBe(1200);
 });
 
-test('an idle VM keeps the same totals, so that its row is not drawn again', () => {
+test('an idle VM keeps the same totals object, so that its row is not redrawn', () => {
   const quiet = engine.add('quiet', idle);
   sample();
   clock.advance(250);
@@ -154,7 +154,7 @@ test('forgets a VM that is removed', () => {
   expect(store.getState().histories).toEqual({});
 });
 
-test('VMs with names that every object inherits are listed, and have no rates before they run', () => {
+test('VMs with inherited property names are listed, and have no rates before they run', () => {
   for (const name of ['constructor', 'valueOf']) engine.add(name, idle);
   const { order, infos, totals } = store.getState();
   expect(order).toEqual(expect.arrayContaining(['constructor', 'valueOf']));

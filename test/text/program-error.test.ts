@@ -16,11 +16,11 @@ test.each([
     'RTNETLINK answers: Operation not permitted',
   ],
   ['dnsmasq: cannot read /x\n  ^^^\n', 'dnsmasq: cannot read /x'],
-])('%j is told by one line', (stderr, line) => {
+])('%j is summarized in one line', (stderr, line) => {
   expect(programError(stderr)).toBe(line);
 });
 
-test('a program may say it on its output, or not at all', () => {
+test('a program may print its error on stdout, or not at all', () => {
   expect(programError('', 'it is busy\n')).toBe('it is busy');
   expect(programError(' \n')).toBeNull();
 });

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
 
-test('a text that is short enough', () => {
+test('reads a text within the limit', () => {
   const file = join(folder, 'text');
   writeFileSync(file, 'é'.repeat(512));
   expect(readLimited(file, file, 1024)).toBe('é'.repeat(512));
@@ -15,7 +15,7 @@ test('a text that is short enough', () => {
   expect(() => readLimited(file, 'the text', 1024)).toThrow('the text is longer than 1K, or has no end');
 });
 
-test('what has no end, or is huge, is not read to its end', () => {
+test('does not read endless or huge files to their end', () => {
   expect(() => readLimited('/dev/zero', '/dev/zero', 1024)).toThrow(
     '/dev/zero is longer than 1K, or has no end',
   );
@@ -25,14 +25,14 @@ test('what has no end, or is huge, is not read to its end', () => {
   expect(() => readLimited(file, 'huge', 2 ** 20)).toThrow('huge is longer than 1M, or has no end');
 });
 
-test('what is not there, or no file', () => {
+test('fails for a missing file, and anything but a file', () => {
   expect(() => readLimited('/nowhere', '/nowhere', 10)).toThrow(
     "/nowhere can't be read: no such file or directory",
   );
   expect(() => readLimited(folder, 'it', 10)).toThrow("it can't be read: illegal operation on a directory");
 });
 
-test('stdin: a pipe without an end, and one that comes in pieces', () => {
+test('reads stdin: an endless pipe, and one in pieces', () => {
   const program = `import { readLimited } from '${join(import.meta.dirname, '../../src/text/read-limited.ts')}';
     try { console.log(readLimited(0, 'stdin', 1024)); } catch (error) { console.log(error.message); }`;
   const node = join(import.meta.dirname, '../../node_modules/.bin/node');
@@ -50,14 +50,14 @@ describe('a named pipe', () => {
     return file;
   };
 
-  test('that nobody writes to is not waited for without an end', () => {
+  test('without a writer is not waited for indefinitely', () => {
     const file = pipe('silent');
     expect(() => readLimited(file, 'silent', 1024, 50)).toThrow(
       "silent can't be read: nothing has been written to it for 0.05 s",
     );
   });
 
-  test('with a writer that says nothing more', () => {
+  test('may have a writer that stops writing', () => {
     const file = pipe('stuck');
     // One that reads and writes is a writer that stays.
     const fd = openSync(file, 'r+');
@@ -66,7 +66,7 @@ describe('a named pipe', () => {
     closeSync(fd);
   });
 
-  test('is read to its end, however late that comes, and no further than the limit', () => {
+  test('is read to its end, however late, and not beyond the limit', () => {
     const file = pipe('late');
     spawn('sh', ['-c', `(echo a; cat /dev/null; echo b) > ${file}`]);
     expect(readLimited(file, 'late', 1024)).toBe('a\nb\n');
@@ -75,7 +75,7 @@ describe('a named pipe', () => {
     endless.kill();
   });
 
-  test('of a shell is a file as well', () => {
+  test("of a shell's process substitution is accepted", () => {
     const program = `import { readLimited } from '${join(import.meta.dirname, '../../src/text/read-limited.ts')}';
       console.log(readLimited(process.argv[1], 'it', 1024));`;
     const node = join(import.meta.dirname, '../../node_modules/.bin/node');

@@ -8,7 +8,7 @@ test.each([
   ['300', 300 * 2 ** 20],
 ])('%s', (text, bytes) => expect(bytesOf(text)).toBe(bytes));
 
-test.each(['', '0', '-1', '12X', '1e9', '1.0000001K', '99999999T', ' 1M'])('%j is none', text =>
+test.each(['', '0', '-1', '12X', '1e9', '1.0000001K', '99999999T', ' 1M'])('%j is not a size', text =>
   expect(bytesOf(text)).toBeNull(),
 );
 

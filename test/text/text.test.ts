@@ -26,7 +26,7 @@ describe('width', () => {
     ['漢字', 4],
     ['e\u0301', 1],
     ['👩‍🚀', 2],
-  ])('%j takes %i cells', (text, cells) => {
+  ])('%j occupies %i cells', (text, cells) => {
     expect(width(text)).toBe(cells);
   });
 
@@ -106,7 +106,7 @@ describe('editing', () => {
     expect(typed(start, ...keys).text).toBe(expected);
   });
 
-  test('a text goes in at the cursor', () => {
+  test('a text is inserted at the cursor', () => {
     expect(insertText(typed('ad', 'left'), 'bc')).toEqual({ text: 'abcd', cursor: 3 });
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { pad, truncateMiddle, width } from '../../src/text/width.ts';
 
-describe('a name cut in the middle', () => {
+describe('a name truncated in the middle', () => {
   test.each([
     ['prod-web', 8, 'prod-web'],
     ['prod-web-eu-west-1-0042', 14, 'prod-web…-0042'],
@@ -27,7 +27,7 @@ describe('a name cut in the middle', () => {
   });
 });
 
-test('what is never cut sticks out', () => {
+test('a part that is never truncated may exceed the width', () => {
   expect(pad('10000:e1:00.0', 7, 'left', '…', 'never')).toBe('10000:e1:00.0');
   expect(pad('e1:00.0', 9, 'left', '…', 'never')).toBe('e1:00.0  ');
 });

@@ -16,7 +16,7 @@ test.each([
   expect(detectTheme(env, options)).toMatchObject(expected);
 });
 
-test('without color no token has one, and each has still a style', () => {
+test('without color, no token has one, but each has a style', () => {
   const theme = detectTheme(utf8, { noColor: true });
   expect(theme.style('status.error')).toEqual({ bold: true });
   expect(theme.style('selection')).toEqual({ inverse: true });
@@ -33,7 +33,7 @@ test('a theme is chosen by the option, else by VRING_THEME', () => {
 test.each([
   [{}, { screenReader: true }],
   [{ INK_SCREEN_READER: 'true' }, {}],
-])('with %j and %j there are lines, without color or anything beyond ASCII', (env, options) => {
+])('%j and %j select lines without color, in ASCII', (env, options) => {
   expect(detectTheme({ ...utf8, ...env }, options)).toMatchObject({
     linear: true,
     color: false,

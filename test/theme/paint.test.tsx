@@ -28,6 +28,6 @@ test.each(THEME_NAMES)('painted in the theme %s, a text looks like a Text of tha
   }
 });
 
-test('no text is painted as none', () => {
+test('an empty text is painted as an empty text', () => {
   expect(createTheme({ color: true, ascii: false }).paint('status.error', '')).toBe('');
 });

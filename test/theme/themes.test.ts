@@ -6,13 +6,13 @@ import { THEME_NAMES, THEMES } from '../../src/theme/themes.ts';
 const SIXTEEN = /^(black|red|green|yellow|blue|magenta|cyan|white)(Bright)?$/;
 
 describe.each(THEME_NAMES)('the theme %s', name => {
-  test('is made of the 16 colors that a terminal has', () => {
+  test("uses only the terminal's 16 colors", () => {
     for (const { color, backgroundColor } of Object.values(THEMES[name])) {
       for (const used of [color, backgroundColor]) if (used !== undefined) expect(used).toMatch(SIXTEEN);
     }
   });
 
-  test('has a selection, and a banner, that show without color', () => {
+  test('has a selection and a banner that are visible without color', () => {
     const { style } = createTheme({ name, color: false, ascii: false });
     expect(style('selection')).toMatchObject({ inverse: true });
     expect(style('banner')).toMatchObject({ inverse: true });
@@ -20,7 +20,7 @@ describe.each(THEME_NAMES)('the theme %s', name => {
   });
 });
 
-test('the color-blind theme does not tell anything by red against green', () => {
+test('the color-blind theme uses neither red nor green for states', () => {
   const { style } = createTheme({ name: 'color-blind', color: true, ascii: false });
   const used = (['status.ok', 'status.warning', 'status.error'] as const).map(token => style(token).color);
   expect(used.join()).not.toMatch(/red|green/);

@@ -39,7 +39,7 @@ function take(vitals: Partial<HostUsage['vitals']>, waits: HostUsage['waits'] = 
   store.getState().usageRead({ vitals: { ...healthy, ...vitals }, cpus: [], cpu: 0, waits });
 }
 
-test('a healthy host with VMs that run or are off has none', () => {
+test('a healthy host with VMs that run or are off has no alarms', () => {
   engine.add('web', idle);
   engine.add('db', idle, { state: 'off' });
   store.getState().vmsListed(engine.vms());
@@ -47,7 +47,7 @@ test('a healthy host with VMs that run or are off has none', () => {
   expect(texts()).toEqual([]);
 });
 
-test('VMs: crashed, with a broken device, with a definition that can not be used; errors come first', () => {
+test('VMs: crashed, with a broken device, with an invalid definition; errors come first', () => {
   engine.add('web', idle, { state: 'off', problem: 'web.yaml:3: cpus: expected a number' });
   engine.add('db', idle, { state: 'crashed', reason: 'triple fault' });
   engine.add('cache', idle, { broken: { blk0: 'its ring is not in RAM' } });
@@ -62,21 +62,21 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
   expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'mail', 'web']);
 });
 
-test('a VM that is stuck, with what its host has to do', () => {
+test('a VM that is stuck, with the next step', () => {
   const reason = 'its process 7 was stopped by a signal: kill -CONT 7 resumes it';
   engine.add('web', idle, { state: 'stuck', reason });
   store.getState().vmsListed(engine.vms());
   expect(texts()).toEqual([`error web is stuck: ${reason}`]);
 });
 
-test('a manager that is out of reach, until it is back', () => {
+test('a manager that is unreachable, until it is back', () => {
   store.getState().setManagerLost({ kind: 'disconnected', text: 'it closed the connection' });
   expect(texts()).toEqual(['error no connection to the manager: it closed the connection; reconnecting']);
   store.getState().setManagerLost(null);
   expect(texts()).toEqual([]);
 });
 
-test('VMs that ended unexpectedly are one alarm, which says how to start them', () => {
+test('VMs that ended unexpectedly are one alarm, with the way to start them', () => {
   const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
   engine.add('web', idle, { state: 'crashed', interrupted: true, reason });
   store.getState().vmsListed(engine.vms());
@@ -117,7 +117,7 @@ describe('the host', () => {
     expect(texts()).toEqual([text]);
   });
 
-  test('a twentieth of a very large disk is much', () => {
+  test('a very large disk with a small share left raises no alarm', () => {
     take({ stateSpace: { path: '/srv', totalBytes: 20_000 * GiB, availableBytes: 100 * GiB } });
     expect(texts()).toEqual([]);
   });

@@ -14,7 +14,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'seccomp', state: 'on', reason: null },
 ];
 
-test('a VM has its process and each layer around it: on, off, or why it is not available', () => {
+test('a VM shows its process and each layer: on, off, or why it is unavailable', () => {
   expect(processText({ pid: 7, confinement: LAYERS })).toBe('7, confined, without uid of its own');
   expect(layerLines(LAYERS)).toEqual([
     'user namespace: off',
@@ -26,7 +26,7 @@ test('a VM has its process and each layer around it: on, off, or why it is not a
   expect(layerLines(null)).toEqual([]);
 });
 
-test('vm show and the UI have these, and the UI scrolls as far as they are long', () => {
+test('vm show and the UI show these facts, and the UI scrolls through all of them', () => {
   const engine = new FakeEngine(new ManualClock());
   engine.add('web', idle, { confinement: LAYERS, topology: null });
   const [vm] = engine.vms();

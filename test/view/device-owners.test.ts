@@ -10,8 +10,8 @@ const VF = {
 } as const;
 const ownersOf = (...vms: Parameters<typeof deviceOwners>[0]) => deviceOwners(vms).get(VF.address) ?? [];
 
-describe('a function of the host', () => {
-  test('that a running VM has comes with its name, how it is open, and what becomes of it', () => {
+describe('a host function', () => {
+  test('used by a running VM has its name, how it is open, and what happens to it', () => {
     const owners = ownersOf({ name: 'web', state: 'running', hostDevices: [VF] });
     expect(ownersText(owners)).toBe('web');
     expect(ownerSentences(owners)).toEqual([
@@ -28,7 +28,7 @@ describe('a function of the host', () => {
     expect(ownerSentences(owners)[0]).toContain(text);
   });
 
-  test('that VMs take at their next start comes after the VM that has it', () => {
+  test('lists VMs that use it at their next start after the VM that has it', () => {
     const owners = ownersOf(
       { name: 'db', state: 'off', hostDevices: [{ ...VF, api: null }] },
       { name: 'web', state: 'running', hostDevices: [VF] },
@@ -45,7 +45,7 @@ describe('a function of the host', () => {
     }
   });
 
-  test('that no VM has is not there', () => {
+  test('without a VM is absent', () => {
     expect(deviceOwners([{ name: 'web', state: 'running' }]).size).toBe(0);
   });
 });

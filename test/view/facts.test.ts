@@ -7,7 +7,7 @@ const names = (columns: number, ...given: string[]) =>
     columns,
   ).map(({ name }) => name);
 
-test('names of facts are whole where there is room, and apart from the texts', () => {
+test('names of facts are complete if they fit, and separate from the texts', () => {
   expect(names(66, 'Type', 'Segmentation offload')).toEqual(['Type'.padEnd(21), 'Segmentation offload ']);
   expect(names(60, 'Type', 'Bus')).toEqual(['Type'.padEnd(11), 'Bus'.padEnd(11)]);
   expect(names(60, 'Elevenchars')).toEqual(['Elevenchars ']);

@@ -51,7 +51,7 @@ describe('a filter', () => {
     ['64G', 'database'],
     ['[1', 'build[1]'],
     ['web|data', 'web-1 web-2 database'],
-  ])('looks for %j in every field', (filter, expected) => {
+  ])('searches %j in every field', (filter, expected) => {
     expect(matches(filter)).toBe(expected);
   });
 
@@ -62,7 +62,7 @@ describe('a filter', () => {
     ['"web-1"', 'web-1'],
     ['"web-1 running"', ''],
     ['name:"build[1', 'build[1]'],
-  ])('of several terms, %j, lets through what matches each', (filter, expected) => {
+  ])('of several terms, %j, matches if each does', (filter, expected) => {
     expect(matches(filter)).toBe(expected);
   });
 
@@ -72,7 +72,7 @@ describe('a filter', () => {
     ['!web !off', 'database'],
     ['!state:running', 'web-2 build[1]'],
     ['state!=running', 'web-2 build[1]'],
-  ])('%j lets through what does not match', (filter, expected) => {
+  ])('%j inverts the match', (filter, expected) => {
     expect(matches(filter)).toBe(expected);
   });
 
@@ -86,7 +86,7 @@ describe('a filter', () => {
     ['state:', ALL],
     ['!state:', ALL],
     ['cpu>', ALL],
-  ])('%j is about one field', (filter, expected) => {
+  ])('%j applies to one field', (filter, expected) => {
     expect(matches(filter)).toBe(expected);
   });
 
@@ -106,7 +106,7 @@ describe('a filter', () => {
     expect(matches(filter)).toBe(expected);
   });
 
-  test('takes a colon after what is no field as text', () => {
+  test('treats a colon after an unknown field as text', () => {
     const addresses: readonly Field<string>[] = [{ key: 'address', cell: address => address }];
     const lets = rowFilter('3b:00', addresses).matches;
     expect(['0000:3b:00.0', '0000:3c:00.0'].map(row => lets(searched(row, addresses)))).toEqual([
@@ -124,7 +124,7 @@ describe('a filter', () => {
     ['-f zz', ''],
     ['-f', ALL],
     ['-f ', ALL],
-  ])('%j lets through fields with these letters in this order', (filter, expected) => {
+  ])('%j matches fields with these letters in this order', (filter, expected) => {
     expect(matches(filter)).toBe(expected);
   });
 });

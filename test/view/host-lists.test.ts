@@ -33,7 +33,7 @@ function onList(list: HostList) {
   return { store, select, names, filtered };
 }
 
-describe('a filter sees every column', () => {
+describe('a filter matches every column', () => {
   test.each<[HostList, string, readonly string[]]>([
     ['vfio', 'driver:vfio-pci', ['0000:3b:0a.0']],
     ['vfio', 'now=nvme', ['0000:af:00.0', '0000:b0:00.0']],
@@ -54,7 +54,7 @@ describe('a filter sees every column', () => {
     expect(onList(list).filtered(filter)).toEqual(expected);
   });
 
-  test('also in findings of the doctor, with what to do about them', () => {
+  test("of the doctor's findings, with their fixes", () => {
     const { filtered, names } = onList('doctor');
     const all = names();
     const fine = filtered('state:^ok$');
@@ -63,7 +63,7 @@ describe('a filter sees every column', () => {
     expect(filtered('!state:^ok$')).toEqual(all.filter(id => !fine.includes(id)));
   });
 
-  test('whatever is in a cell of a list is found by the name of its column', () => {
+  test('the content of any cell is found by the name of its column', () => {
     for (const list of ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const) {
       const { filtered, select, store } = onList(list);
       const rows = select.lists[list](store.getState());
@@ -82,7 +82,7 @@ function textOf(cell: string | { readonly text: string }): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-test('a filter is prepared in steps, for as long as there is time', () => {
+test('a filter is prepared in steps within a time budget', () => {
   const { store, select } = onList('vfio');
   let steps = 0;
   while (!select.prepareShownFilter(store.getState(), oneRow())) steps++;
@@ -98,7 +98,7 @@ function oneRow(): () => boolean {
   return () => rows++ < 1;
 }
 
-describe('the VMs that have functions', () => {
+describe('the VMs that use functions', () => {
   const web = {
     name: 'web',
     state: 'running',
@@ -116,7 +116,7 @@ describe('the VMs that have functions', () => {
     expect(onList(list).filtered('vm:web')).toEqual([]);
   });
 
-  test('sort a list, and are looked for again once they are others', () => {
+  test('sort a list, and are searched again when they change', () => {
     const { store, names, filtered } = withVm('vfio', web);
     store.getState().setSort('vfio', { column: 'vm', descending: false });
     expect(names()[0]).toBe('0000:3b:0a.0');
@@ -126,7 +126,7 @@ describe('the VMs that have functions', () => {
     expect(names()).toEqual(['0000:3b:0a.1']);
   });
 
-  test('leave the lists as they are while other things of the VMs change', () => {
+  test('do not affect the lists while other properties of the VMs change', () => {
     const { store, select } = withVm('pci', web);
     const before = select.view(store.getState());
     store.setState({
@@ -137,14 +137,14 @@ describe('the VMs that have functions', () => {
 });
 
 describe('a list in the order of one of its columns', () => {
-  test('has groups apart, by the number of their members', () => {
+  test('keeps groups together, by the number of their members', () => {
     const { store, select, names } = onList('iommu');
     store.getState().setSort('iommu', { column: 'isolation', descending: true });
     expect(names().slice(0, 4)).toEqual(['0000:01:00.0', '0000:02:00.0', '0000:00:1f.0', '0000:00:1f.4']);
     expect(select.iommu(store.getState()).every(({ place }) => place === 'only')).toBe(true);
   });
 
-  test('has physical functions and VFs as equals', () => {
+  test('treats physical functions and VFs alike', () => {
     const { store, names } = onList('sriov');
     const before = names();
     store.getState().setSort('sriov', { column: 'address', descending: true });
@@ -156,7 +156,7 @@ describe('the PCI tree', () => {
   const addresses = (rows: readonly { readonly address: string | null }[]) =>
     rows.flatMap(({ address }) => address ?? []);
 
-  test('is opened as far as a function needs to be in sight, and no further', () => {
+  test('is expanded only as far as needed to show a function', () => {
     const closed = new Set(['0000:00:1c.0', 'bus 0000:3a']);
     const rows = (toggled: ReadonlySet<string>) => addresses(pciRows(host, { toggled, filter: '' }));
     expect(rows(closed)).not.toContain('0000:3b:0a.1');
@@ -165,7 +165,7 @@ describe('the PCI tree', () => {
     expect(open.has('0000:00:1c.0')).toBe(true);
   });
 
-  test('has every function to show', () => {
+  test('can show every function', () => {
     for (const address of addresses(filteredRows(PCI_FUNCTIONS, host, ''))) {
       const toggled = toggledToShow(host, new Set(['0000:00:1c.0', 'bus 0000:00']), address);
       expect(addresses(pciRows(host, { toggled, filter: '' }))).toContain(address);

@@ -23,7 +23,7 @@ const rowsOf = (images: readonly HostImage[], vms: readonly VmInfo[]) =>
 
 const below = (path: string) => ({ path, format: 'qcow2' });
 
-test('an image is used by the VMs that have it, and by those that have what it backs, at any depth', () => {
+test('an image is used by the VMs that have it, and by those with images that it backs, at any depth', () => {
   const images = [
     image('/base'),
     image('/middle', { backing: [below('/base')] }),
@@ -37,14 +37,14 @@ test('an image is used by the VMs that have it, and by those that have what it b
   expect(rows.get('/other')).toMatchObject({ vms: [], backs: [] });
 });
 
-test('a VM that runs has the disks that it was started with, whatever its definition says now', () => {
+test('a running VM has the disks that it was started with, whatever its definition says now', () => {
   const images = [image('/old'), image('/new', { definedIn: ['web', 'db'] })];
   const rows = rowsOf(images, [vm('web', 'running', '/old'), vm('db', 'off', '/old')]);
   expect(rows.get('/old')!.vms).toEqual(['web']);
   expect(rows.get('/new')!.vms).toEqual(['db (off)']);
 });
 
-test('the files of VMs that run are read, definition or not; an empty drive has none', () => {
+test('the files of running VMs are read, with or without a definition; an empty drive has none', () => {
   expect(
     imageFilesOf([
       vm('web', 'running', '/a', 'empty'),
@@ -54,7 +54,7 @@ test('the files of VMs that run are read, definition or not; an empty drive has 
   ).toEqual(['/a', '/b']);
 });
 
-test('a folder of which a disk is made is no image', () => {
+test('the folder of a disk is not an image', () => {
   const facts = [
     { label: 'path', value: '/files' },
     { label: 'format', value: 'fat32' },
@@ -63,7 +63,7 @@ test('a folder of which a disk is made is no image', () => {
   expect(imageFilesOf([{ name: 'web', state: 'running', topology } as unknown as VmInfo])).toEqual([]);
 });
 
-test('what is wrong comes first, and nothing is said of what could not be read', () => {
+test('problems come first, and unreadable properties are omitted', () => {
   const [row] = imageRows(
     {
       images: [image('/gone', { format: null, size: null, allocated: 0, problems: ['it is gone'] })],
@@ -78,7 +78,7 @@ test('what is wrong comes first, and nothing is said of what could not be read',
   ]);
 });
 
-test('the chain is told from the next file on, a size that is not known as such', () => {
+test('the chain is listed from the next file on, and an unknown size as unknown', () => {
   const [row] = imageRows(
     {
       images: [image('/top', { size: null, backing: [below('/middle'), { path: '/base', format: null }] })],

@@ -21,7 +21,7 @@ const COLUMNS: Readonly<Record<(typeof LISTS)[number], readonly ListColumn<never
 describe.each(LISTS)('the columns of the list %s', list => {
   const columns = COLUMNS[list];
 
-  test('are called by their keys and by the first words of their titles, each by names of its own', () => {
+  test('have unique names: their keys and the first words of their titles', () => {
     for (const column of columns) {
       expect(fieldNamed(columns, column.key)).toBe(column);
       const word = /^[a-z0-9]+/i.exec(column.title)?.[0] ?? column.key;
@@ -34,7 +34,7 @@ describe.each(LISTS)('the columns of the list %s', list => {
       if (key !== 'use') expect(title.length, title).toBeLessThanOrEqual(min);
   });
 
-  test.each([60, 80, 120, 200])('fit into %i cells, those that matter most among them', cells => {
+  test.each([60, 80, 120, 200])('fit into %i cells, including the most important ones', cells => {
     const layout = layoutColumns(columns, cells);
     const used = layout.reduce((sum, column) => sum + column.cells, layout.length - 1 + CURSOR_CELLS);
     expect(used).toBeLessThanOrEqual(cells);

@@ -29,17 +29,17 @@ describe('the cursor', () => {
     expect(movedLogCursor(entries, 1, -1)).toBe(3);
   });
 
-  test('of an empty log is nowhere', () => {
+  test('of an empty log has no position', () => {
     expect(logRow([], null)).toBe(0);
     expect(movedLogCursor([], null, 1)).toBeNull();
   });
 });
 
-test('a VM has its own entries', () => {
+test('the log of a VM has only its entries', () => {
   expect(vmLog([entry(1), entry(2, 'web'), entry(3, 'db')], 'web').map(({ number }) => number)).toEqual([2]);
 });
 
-test('the filter is for the names of VMs and for what happened', () => {
+test('the filter matches names of VMs and events', () => {
   const store = createAppStore();
   store
     .getState()

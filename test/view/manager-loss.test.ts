@@ -4,7 +4,7 @@ import { FakeEngine } from '../support/fake-engine.ts';
 import { idle } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-test('what the user can do has precedence over the names of the VMs', () => {
+test('the next step has precedence over the names of the VMs', () => {
   const engine = new FakeEngine(new ManualClock());
   for (const name of ['web', 'db']) engine.add(name, idle);
   const at = (cells: number, key: string | null = 'A') =>

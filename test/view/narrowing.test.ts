@@ -55,8 +55,8 @@ function edited(random: Random, text: string): string {
   return text.slice(0, at) + random.pick(PIECES) + text.slice(at);
 }
 
-describe('filters that are typed one after the other', () => {
-  test.each([1, 2, 3, 4, 5, 6, 7, 8])('let through what each does by itself (seed %i)', seed => {
+describe('filters that are typed one after another', () => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('match the same rows as each filter alone (seed %i)', seed => {
     const random = new Random(seed);
     for (let round = 0; round < 40; round++) {
       const tree = randomTree(random, 40);
@@ -69,7 +69,7 @@ describe('filters that are typed one after the other', () => {
     }
   });
 
-  test('look only at the rows that are left, and at none when one is taken back', () => {
+  test('check only the remaining rows, and none when a character is deleted', () => {
     let looks = 0;
     const rows: readonly Row[] = [
       { name: 'web-1', state: 'running', cpu: 1 },
@@ -106,7 +106,7 @@ describe('filters that are typed one after the other', () => {
   });
 });
 
-test('a filter narrows another one only where the words say so', () => {
+test('a filter narrows another one only if its terms do', () => {
   const narrows = (text: string, other: string) => rowFilter(text, FIELDS).narrows(rowFilter(other, FIELDS));
   expect(narrows('web-1', 'web')).toBe(true);
   expect(narrows('web', 'web-1')).toBe(false);

@@ -16,7 +16,7 @@ describe('selectors', () => {
     store.getState().vmsListed(engine.vms());
   });
 
-  test('give the same list while nothing in it changes, however often VMs change', () => {
+  test('return the same list while nothing in it changes, however often VMs change', () => {
     const before = select.visibleVms(store.getState());
     const vm = store.getState().infos['web-1']!;
     store.getState().vmChanged({ ...vm, state: 'paused' });
@@ -25,7 +25,7 @@ describe('selectors', () => {
     expect(select.visibleVms(store.getState())).toEqual(['web-1', 'web-2']);
   });
 
-  test('have a VM that comes later where its name belongs', () => {
+  test('insert a new VM in order of its name', () => {
     const { vmChanged, infos } = store.getState();
     store.getState().vmsListed([]);
     for (const id of ['web-1', 'db', 'web-2']) vmChanged(infos[id]!);
@@ -40,7 +40,7 @@ describe('selectors', () => {
     expect(select.targetVm(store.getState())!.name).toBe('web-1');
   });
 
-  test('have no VM to act on when none is visible', () => {
+  test('have no current VM when none is visible', () => {
     store.getState().setFilter('nothing has this name');
     expect(select.targetVm(store.getState())).toBeNull();
   });

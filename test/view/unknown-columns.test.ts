@@ -7,7 +7,7 @@ test.each([
   ['vms', 'web cpuu>50', 'cpuu'],
   ['pci', 'cpu>50', 'cpu'],
   ['log', 'state:off', 'state'],
-] as const)('on the list %s, %s names a column that is not there: %s', (list, filter, column) => {
+] as const)('on the list %s, %s names an unknown column: %s', (list, filter, column) => {
   expect(unknownColumn(list, filter)).toBe(column);
 });
 
@@ -22,11 +22,11 @@ test.each([
   ['pci', 'beef:cafe'],
   ['vms', '"driver:vfio"'],
   ['vms', '-f driver:vfio'],
-] as const)('on the list %s, %s names none', (list, filter) => {
+] as const)('on the list %s, %s names no unknown column', (list, filter) => {
   expect(unknownColumn(list, filter)).toBeNull();
 });
 
-test('a list says so, with rows and without', () => {
+test('a list reports it, with and without rows', () => {
   expect(filterRemark('vms', '!driver:vfio')).toBe(
     '/!driver:vfio  no column "driver" here, searched as text; Esc clears the filter',
   );

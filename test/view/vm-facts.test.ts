@@ -13,7 +13,7 @@ test.each([
     false,
     'The VM cannot start: the kernel /k is missing',
   ],
-] as const)('a VM that is %j says so', (change, isReadOnly, text) => {
+] as const)('a VM that is %j shows its state', (change, isReadOnly, text) => {
   const engine = new FakeEngine(new ManualClock());
   engine.add('demo', idle, { ...change, topology: null });
   expect(restingText(engine.vms()[0]!, isReadOnly)).toBe(text);

@@ -69,7 +69,7 @@ describe('a VNC client', () => {
   test.each([
     ['ZRLE', [16, -223, -258]],
     ['raw', [0, -223]],
-  ])('sees the picture, and what changes of it, by %s', async (_, encodings) => {
+  ])('receives the picture, and its changes, by %s', async (_, encodings) => {
     const { client } = await serve();
     const one = await client({ encodings });
     expect(one.name).toBe('demo');
@@ -90,7 +90,7 @@ describe('a VNC client', () => {
     expect([one.color(299, 99), one.color(298, 99)]).toEqual([0xffffff, 0x123456]);
   });
 
-  test("sees text in the guest's font, and its cursor move", async () => {
+  test("receives text in the guest's font, and a moving cursor", async () => {
     const { client } = await serve();
     const one = await client();
     engine.screens.show(id, textFrame(['A'], { cursor: { column: 5, row: 3, start: 13, end: 14 } }));
@@ -138,7 +138,7 @@ describe('a VNC client', () => {
     ]);
   });
 
-  test('needs the password where there is one', async () => {
+  test('needs the password if there is one', async () => {
     const { client } = await serve({ password: 'secret' });
     await expect(client({ password: 'wrong' })).rejects.toThrow('the password is wrong');
     expect(happened).toEqual(['a client from 127.0.0.1 was disconnected: the password is wrong']);
@@ -147,7 +147,7 @@ describe('a VNC client', () => {
     expect(one.updates).toBe(1);
   });
 
-  test('is encrypted by TLS where there is a certificate', async () => {
+  test('is encrypted by TLS if there is a certificate', async () => {
     const folder = temporaryFolder();
     const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
     const subject = ['-subj', '/CN=vring', '-days', '1'];
@@ -168,7 +168,7 @@ describe('a VNC client', () => {
     expect(one.color(10, 10)).toBe(0x00ff00);
   });
 
-  test('that only may look sends nothing', async () => {
+  test('that is read-only cannot send input', async () => {
     const { client } = await serve({}, { viewOnly: true });
     const one = await client();
     one.key(0xff0d, true);
@@ -178,12 +178,12 @@ describe('a VNC client', () => {
   });
 });
 
-describe('a VNC client with windows of its own size', () => {
+describe('a VNC client that resizes its window', () => {
   const encodings = [16, -223, -308];
   const [SERVER, CLIENT] = [0, 1];
   const [PROHIBITED, RESOURCES, LAYOUT, FORWARDED] = [1, 2, 3, 4];
 
-  test('is told the size, and asks for another', async () => {
+  test('receives the size, and requests another', async () => {
     const { client } = await serve();
     const one = await client({ encodings });
     expect(await one.size()).toEqual({ reason: SERVER, status: 0, width: one.width, height: one.height });
@@ -205,7 +205,7 @@ describe('a VNC client with windows of its own size', () => {
   test.each([
     ['fixed', LAYOUT],
     ['memory', RESOURCES],
-  ] as const)('is refused it: %s', async (answer, status) => {
+  ] as const)('is refused a resize: %s', async (answer, status) => {
     engine.resizeAnswer = answer;
     const { client } = await serve();
     const one = await client({ encodings });
@@ -215,7 +215,7 @@ describe('a VNC client with windows of its own size', () => {
     expect(engine.resized.length).toBe(1);
   });
 
-  test('is refused it when it may only look, or the VM is gone', async () => {
+  test('is refused a resize when it is read-only, or the VM is gone', async () => {
     const { client } = await serve({}, { viewOnly: true });
     const one = await client({ encodings });
     await one.size();
@@ -247,7 +247,7 @@ describe('a VNC client with windows of its own size', () => {
     ['255 screens', 800, 600, Array.from({ length: 255 }, () => [0, 0, 800, 600])],
     ['a screen that is elsewhere', 800, 600, [[1, 0, 800, 600]]],
     ['a screen of another size', 800, 600, [[0, 0, 799, 600]]],
-  ])('may want %s, and goes on', async (_, width, height, screens) => {
+  ])('may request %s, and continues', async (_, width, height, screens) => {
     const { client } = await serve();
     const one = await client({ encodings });
     await one.size();
@@ -258,7 +258,7 @@ describe('a VNC client with windows of its own size', () => {
     expect((await one.size()).status).toBe(FORWARDED);
   });
 
-  test('gets no answer that it does not know', async () => {
+  test('gets no unknown response', async () => {
     const { client } = await serve();
     const one = await client();
     one.setDesktopSize(800, 600);
@@ -293,7 +293,7 @@ test('garbage ends a connection, and no other', async () => {
   await expect.poll(() => happened.at(-1)).toContain('it sends a clipboard of 4294967295 bytes');
 });
 
-test("a Unix socket is its user's alone", async () => {
+test('a Unix socket is accessible to its user alone', async () => {
   const path = join(temporaryFolder(), 'vnc');
   const { server } = await serve({}, { address: { kind: 'unix', path } });
   expect(server.address).toBe(path);

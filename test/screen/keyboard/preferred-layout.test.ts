@@ -7,12 +7,12 @@ test.each([
   [undefined, { VRING_LAYOUT: 'fr' }, 'fr'],
   ['de', { VRING_LAYOUT: 'fr' }, 'de'],
   ['de', {}, 'de'],
-] as const)('of a definition with %s and %j it is %s', (layout, env, expected) => {
+] as const)('the layout for a definition with %s and %j is %s', (layout, env, expected) => {
   const vnc = layout === undefined ? {} : { vnc: { listen: 'auto', layout } };
   expect(preferredLayout(vnc, env)).toBe(expected);
 });
 
-test('one that there is not is refused', () => {
+test('an unknown layout is rejected', () => {
   expect(() => preferredLayout({}, { VRING_LAYOUT: 'dvorak' })).toThrow(
     'VRING_LAYOUT=dvorak: expected one of us, uk, de, fr, es, it',
   );

@@ -4,7 +4,7 @@ import { png } from '../../../src/screen/picture/png.ts';
 import { graphicsFrame, textFrame } from '../../support/fake-screen.ts';
 import { pngPixels } from '../../support/png-pixels.ts';
 
-test('a graphics mode is saved as it is', () => {
+test('a graphics mode is saved unchanged', () => {
   const picture = pictureOfFrame(graphicsFrame(7, 5, (x, y) => 0x100000 * x + 0x33 * y));
   const { width, height, color } = pngPixels(png(picture!));
   expect([width, height]).toEqual([7, 5]);
@@ -21,6 +21,6 @@ test("a text mode is drawn in the guest's own font, with its cursor", () => {
   expect([color(9, 0), color(4, 16 + 13), color(4, 16 + 12)]).toEqual([0, 0xaaaaaa, 0]);
 });
 
-test('there is no picture of a screen that is off', () => {
+test('a screen that is off has no picture', () => {
   expect(pictureOfFrame({ kind: 'off' })).toBeNull();
 });

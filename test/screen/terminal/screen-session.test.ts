@@ -195,7 +195,7 @@ describe('keys', () => {
     expect(one.left()).toBe(true);
   });
 
-  test('that terminals do not send are in a menu', async () => {
+  test('that terminals cannot send are in a menu', async () => {
     const one = session(80, 25);
     one.link.show(textFrame(['login:']));
     await one.begin();
@@ -211,7 +211,7 @@ describe('keys', () => {
     expect(one.lines().join('\n')).not.toContain('Ctrl-Alt-Delete');
   });
 
-  test('are those that are pressed, where the terminal says so', async () => {
+  test('include presses and releases if the terminal reports them', async () => {
     const one = session(80, 25);
     one.type('\x1b[?0u\x1b[?62;22c');
     expect(one.written()).toContain('\x1b[>15u');
@@ -231,7 +231,7 @@ describe('keys', () => {
 describe('pictures', () => {
   const picture = graphicsFrame(64, 48, x => 0x010101 * x);
 
-  test('by sixels, where the terminal has them and says how large a cell is', async () => {
+  test('use sixels if the terminal supports them and reports its cell size', async () => {
     const one = session(80, 24);
     one.link.show(picture);
     await one.begin();
@@ -241,7 +241,7 @@ describe('pictures', () => {
     expect(one.written()).toMatch(/\x1bP0;1q"1;1;512;384#/);
   });
 
-  test("by kitty's protocol, where the terminal answers to that", async () => {
+  test("use kitty's protocol if the terminal responds to it", async () => {
     const one = session(80, 24);
     one.link.show(picture);
     await one.begin();
@@ -254,7 +254,7 @@ describe('pictures', () => {
     expect(one.written().endsWith('\x1b[?1049l')).toBe(true);
   });
 
-  test('not where the terminal says nothing of a cell', async () => {
+  test('are not used if the terminal does not report its cell size', async () => {
     const one = session(80, 24);
     one.link.show(picture);
     await one.begin();

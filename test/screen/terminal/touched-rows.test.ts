@@ -27,7 +27,7 @@ async function linesOf(terminal: xterm.Terminal): Promise<string[]> {
   return Array.from({ length: ROWS }, (_, row) => terminal.buffer.active.getLine(row)!.translateToString());
 }
 
-test.each([1, 2, 3, 4])('the lines that a terminal changes are among those (%i)', async seed => {
+test.each([1, 2, 3, 4])('the touched rows include all changed lines (%i)', async seed => {
   const random = new Random(seed);
   const terminal = new xterm.Terminal({ cols: 40, rows: ROWS, convertEol: true, allowProposedApi: true });
   // The alternate screen does not scroll into a history.
@@ -51,6 +51,6 @@ test.each([1, 2, 3, 4])('the lines that a terminal changes are among those (%i)'
   expect(untouched).toBeGreaterThan(300 * 3);
 });
 
-test.each(['\x1b[2J', '\x1b[J', '\x1b[?1049h', '\x1b[3S'])('%j may change all lines', text => {
+test.each(['\x1b[2J', '\x1b[J', '\x1b[?1049h', '\x1b[3S'])('%j may touch all rows', text => {
   expect(new TouchedRows().written(text, ROWS)).toBeNull();
 });
