@@ -33,13 +33,13 @@ type Part =
   | 'snapshot'
   | 'ending'
   | 'ended';
-/** In the order in which they are sent, before and after everything else. */
+/** In the order in which they are sent, before and after everything else. An upgrade ends with all facts known. */
 const FIRST: readonly Part[] = [
-  'taken-over',
   'created',
   'topology',
   'confinement',
   'state',
+  'taken-over',
   'broken',
   'disk-errors',
   'snapshot',
