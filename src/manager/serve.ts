@@ -24,6 +24,7 @@ import type { UidRange } from './machines/uids.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
+import { requireOpenFiles, residentBytes } from './open-files.ts';
 import {
   ensurePrivateFolder,
   type ManagerPaths,
@@ -64,6 +65,7 @@ export type ServeOptions = {
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const paths = managerPaths();
+  requireOpenFiles();
   ensurePrivateFolder(paths.runtime);
   ensurePrivateFolder(paths.state);
   let ownership: Ownership;
@@ -139,7 +141,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions, ownership: Own
       socket: paths.socket,
       log: background ? paths.log : null,
       metrics: metricsServer?.url ?? null,
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: residentBytes(),
       clients: server.clients,
       stopping: engine.ending,
     }),

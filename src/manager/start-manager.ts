@@ -62,13 +62,19 @@ export function startManager(paths: ManagerPaths): StartedManager {
   });
   child.on('exit', (code, signal) => {
     if (code === 0) foundAnother = true;
-    else failure = lastLines(paths.log, logBefore) || `it ended with ${signal ?? `exit status ${code}`}`;
+    else failure = failureOf(code, signal, lastLines(paths.log, logBefore));
   });
   return {
     failed: () => failure,
     foundAnother: () => foundAnother,
     ended: () => foundAnother || failure !== null,
   };
+}
+
+/** @param said the last lines of its log, which say nothing of a signal */
+function failureOf(code: number | null, signal: NodeJS.Signals | null, said: string): string {
+  if (signal === null) return said || `it ended with exit status ${code}`;
+  return `it was ended by ${signal}${said === '' ? '' : `; its log: ${said}`}`;
 }
 
 /** The folders that were chosen for this process, for one with another working folder. */

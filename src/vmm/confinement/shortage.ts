@@ -13,6 +13,10 @@ export const SHORTAGE = new Map([
   [E.ENOMEM, 'the host has too little memory left: free some, or end other VMs'],
   [E.EMFILE, 'too many files are open: raise LimitNOFILE= of the systemd unit or RLIMIT_NOFILE (ulimit -n)'],
   [E.ENFILE, 'the host has too many files open: raise fs.file-max with sysctl'],
+  [
+    E.EFBIG,
+    'memory counts as a file, and the limit on their size is reached: raise LimitFSIZE= of the systemd unit or RLIMIT_FSIZE (ulimit -f)',
+  ],
   [E.EBADF, 'one of them is not open'],
 ]);
 

@@ -360,6 +360,7 @@ export function poll(fds: Uint8Array, count: number, timeoutMs: number): number 
 }
 
 /** asm-generic/resource.h. */
+export const RLIMIT_NOFILE = 7;
 export const RLIMIT_MEMLOCK = 8;
 /** RLIM_INFINITY. */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
