@@ -31,8 +31,10 @@ export function saveChips(vm: VmFd, time: HostTime): ChipState {
 export function loadChips(vm: VmFd, state: ChipState, time: HostTime): void {
   // First: a tick of the timer that it replaces may still be in flight.
   vm.setPit(withLoadTimes(state.pit, ns => time.toHost(ns)));
-  vm.setIrqchip(IRQCHIP.PIC_MASTER, state.picMaster);
+  // The slave before the master: KVM passes on what is pending in the one that it replaces, and the guest would take an
+  // interrupt that is none, and never end it.
   vm.setIrqchip(IRQCHIP.PIC_SLAVE, state.picSlave);
+  vm.setIrqchip(IRQCHIP.PIC_MASTER, state.picMaster);
   vm.setIrqchip(IRQCHIP.IOAPIC, state.ioapic);
 }
 
