@@ -11,6 +11,7 @@
 #include "cpu.h"
 #include "interrupts.h"
 #include "print.h"
+#include "random.h"
 #include "segments.h"
 #include "smp.h"
 #include "text.h"
@@ -96,6 +97,32 @@ static void run(uint64_t ms)
     print("result cpus run present=%u busy=%lx\n", found, busy);
 }
 
+/* Random accesses to the registers, identical for the same seed. Most select a CPU that may exist. */
+static void rubbish(uint64_t state)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        uint16_t port = (uint16_t)(PORT + random_below(&state, 12));
+        uint32_t value = random_below(&state, 4) ? (uint32_t)random_below(&state, 16) : (uint32_t)random_next(&state);
+        switch (random_below(&state, 5)) {
+        case 0:
+            in32(port);
+            break;
+        case 1:
+            in8(port);
+            break;
+        case 2:
+            out8(port, (uint8_t)value);
+            break;
+        case 3:
+            out16(port, (uint16_t)value);
+            break;
+        default:
+            out32(random_below(&state, 2) ? SELECTOR : port, value);
+        }
+    }
+    print_present("rubbish");
+}
+
 const char *command_cpus(unsigned count, char **words)
 {
     uint64_t value = 0;
@@ -110,11 +137,13 @@ const char *command_cpus(unsigned count, char **words)
         answer(text_equal(what, "refuse"), value);
     else if (count == 3 && text_equal(what, "run") && parse_time_ms(words[2], &value))
         run(value);
+    else if (count == 3 && text_equal(what, "rubbish") && parse_number(words[2], &value))
+        rubbish(value + 1);
     else if (count == 3 && text_equal(what, "eject") && parse_number(words[2], &value)) {
         out32(SELECTOR, (uint32_t)value);
         out8(FLAGS, EJECT);
         print_present("eject");
     } else
-        return "usage: cpus show | enable | answer TIME | refuse TIME | run TIME | eject N";
+        return "usage: cpus show | enable | answer TIME | refuse TIME | run TIME | eject N | rubbish SEED";
     return NULL;
 }

@@ -49,6 +49,8 @@ static void set_alarm(uint64_t seconds)
 /* The devices have been reset: their drivers start over. */
 static void restart_devices(void)
 {
+    serial_init();
+    serial_enable_interrupt();
     for (unsigned i = 0; i < virtio_device_count; i++)
         pci_write16(&virtio_devices[i].pci, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
     for (unsigned i = 0; i < BLK_MAX_DISKS; i++)

@@ -27,7 +27,7 @@ static const struct command commands[] = {
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME [exits]]", "start the other vCPUs; all compute, or write to a port", command_smp},
-    {"cpus", "show | enable | answer TIME | refuse TIME | run TIME | eject N",
+    {"cpus", "show | enable | answer TIME | refuse TIME | run TIME | eject N | rubbish SEED",
      "vCPUs that come and go by ACPI: which are present, enable their event, take up and release them, use them",
      command_cpus},
     {"demo", "[TIME]", "a light load of everything, repeated until a key", command_demo},

@@ -129,10 +129,10 @@ void smp_run(struct cpu *cpus, unsigned count, smp_job *requested, uint64_t tick
 uint64_t smp_compute(uint64_t until)
 {
     uint64_t iterations = 0;
-    while (rdtsc() < until) {
+    do {
         for (unsigned i = 0; i < 1000; i++)
             compiler_barrier();
         iterations += 1000;
-    }
+    } while (rdtsc() < until);
     return iterations;
 }

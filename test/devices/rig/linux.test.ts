@@ -36,6 +36,7 @@ const MiB = 2 ** 20;
 const DEFINITION = `
 name: debian
 ${devicesGuest.replace('machine: {', 'machine: {hpet: true, ')}
+cpus: {count: 1, maxcpus: 3}
 console: virtio
 agent: true
 balloon: true
@@ -246,6 +247,45 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
+
+  test('vCPUs are added, work, also in another process, and are released again', async () => {
+    const online = () => guest.check('cat /sys/devices/system/cpu/online');
+    /** Ticks of work in user mode by each CPU. */
+    const worked = async () => {
+      const stat = await guest.check('cat /proc/stat');
+      return [...stat.matchAll(/^cpu\d+ (\d+)/gm)].map(([, ticks]) => Number(ticks));
+    };
+    const workOn = async (cpu: number) => {
+      const before = await worked();
+      await guest.check(
+        `taskset -p -c ${cpu} $$ >/dev/null; i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done`,
+        {
+          seconds: 300,
+        },
+      );
+      expect((await worked())[cpu]).toBeGreaterThan(before[cpu]!);
+    };
+    expect((await online()).trim()).toBe('0');
+    expect(await host.check('vring vm cpus debian 3 --wait 200', { seconds: 250 })).toContain('has 3 vCPUs');
+    // There are no udev rules that would do this.
+    await guest.check('for cpu in 1 2; do echo 1 >/sys/devices/system/cpu/cpu$cpu/online; done', {
+      seconds: 300,
+    });
+    expect((await online()).trim()).toBe('0-2');
+    await workOn(2);
+    await host.check('for _ in 1 2 3; do vring vm upgrade debian --force && exit; sleep 1; done; exit 1', {
+      seconds: 300,
+    });
+    await workOn(1);
+    const profile = '/sys/firmware/acpi/hotplug/processor/enabled';
+    await guest.check(`echo 0 >${profile}`);
+    const refused = await host.run('vring vm cpus debian 1 --wait 200', { seconds: 250 });
+    // It is asked for both, and answers for the first of them first.
+    expect(refused.stderr).toContain('the guest does not release vCPU 1: it does not support that');
+    await guest.check(`echo 1 >${profile}`);
+    expect(await host.check('vring vm cpus debian 1 --wait 200', { seconds: 250 })).toContain('has 1 vCPU');
+    expect((await online()).trim()).toBe('0');
+  }, 1_200_000);
 
   test('the balloon returns memory to the host', async () => {
     await guest.check(`dd if=/dev/zero of=/tmp/fill bs=1M count=80 2>/dev/null; rm /tmp/fill`);

@@ -110,8 +110,13 @@ export class VcpuPlug {
   }
 
   #whyNot(count: number): string | null {
-    const { most } = this.#options.machine.parts.vcpus;
+    const { most, indices } = this.#options.machine.parts.vcpus;
     if (count < 1) return 'a VM has at least 1 vCPU';
+    if (count < indices.length && this.#chipset.cpus === null)
+      return (
+        'the VM has no room for vCPUs to come and go: set cpus.maxcpus in its definition above the number of its ' +
+        'vCPUs, and start it again'
+      );
     if (count > most)
       return `the VM has room for ${most} vCPU${most === 1 ? '' : 's'}: set cpus.maxcpus in its definition to ${count} or more, and start it again`;
     return this.#options.busy();
