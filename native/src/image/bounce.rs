@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_bounded_kept_for_later_and_given_back() {
+    fn buffers_are_bounded_reused_and_freed() {
         let mut pool = BouncePool::default();
         let mut taken: Vec<_> = (0..MAX_BUFFERS).map(|_| pool.take().unwrap()).collect();
         assert!(pool.take().is_none());

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_reported_yet_outlives_a_period() {
+    fn unreported_errors_outlive_a_period() {
         let log = ErrorLog::default();
         log.note(FULL);
         assert_eq!(taken(|out| log.end_period(out)), []);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disks_of_a_queue_are_told_apart() {
+    fn the_disks_of_a_queue_are_distinguished() {
         let log = ErrorLog::default();
         assert!(log.note(BAD) && log.note(DiskError { disk: 5, ..BAD }));
         let mut out = [DiskErrors::default(); 4];

@@ -92,9 +92,9 @@ test('errors that a queue has not reported when it stops are not lost', () => {
 });
 
 test('a corrupt image is reported, and stays corrupt', () => {
-  backend.corruption = 'a data cluster is at 0x7, which is no place for it';
+  backend.corruption = 'a data cluster is at 0x7, which is not a valid offset';
   const said =
-    'the image is corrupt (a data cluster is at 0x7, which is no place for it), and nothing more is written to it: ' +
+    'the image is corrupt (a data cluster is at 0x7, which is not a valid offset), and nothing more is written to it: ' +
     'shut the VM down, and repair it with `vring image check --repair`';
   fail(0, { access: 'write', errno: EIO, sector: 8, count: 1, disk: 0 });
   expect(reports()).toEqual([`blk0: write at sector 8 failed: EIO (I/O error); ${said}`]);

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_read_as_the_format_has_them() {
+    fn entries_are_decoded_as_specified() {
         let read = |entry| cluster(entry, 16, true);
         assert_eq!(read(0), Cluster::Absent);
         assert_eq!(read(COPIED | 0x50000), Cluster::Data { offset: 0x50000, copied: true });

@@ -139,7 +139,7 @@ impl Header {
     /// Returns the header's length.
     fn parse_v3(&mut self, bytes: &[u8]) -> Result<usize, Reason> {
         if bytes.len() < V3_BYTES {
-            return Err("its header is cut off".into());
+            return Err("its header is truncated".into());
         }
         self.incompatible = be64(bytes, 72);
         self.compatible = be64(bytes, 80);
@@ -150,7 +150,7 @@ impl Header {
             return Err(format!("its header has {length} bytes"));
         }
         if length > bytes.len() {
-            return Err("its header is cut off".into());
+            return Err("its header is truncated".into());
         }
         if self.refcount_order > 6 {
             return Err(format!("its refcounts have 2^{} bits, not 1 to 64", self.refcount_order));
@@ -225,7 +225,7 @@ impl Header {
 
     fn check(&self) -> Result<(), Reason> {
         if self.size % 512 != 0 || self.size > i64::MAX as u64 {
-            return Err(format!("its size of {} bytes is no number of sectors", self.size));
+            return Err(format!("its size of {} bytes is not a multiple of 512", self.size));
         }
         let l1_bytes = u64::from(self.l1_entries) * 8;
         if l1_bytes > MAX_L1_BYTES {
@@ -260,7 +260,7 @@ impl Header {
         let aligned = offset & (self.cluster_bytes() - 1) == 0;
         let end = offset.checked_add(bytes).filter(|end| *end < 1 << 56);
         if offset == 0 || !aligned || end.is_none() {
-            return Err(format!("its {what} is at {offset:#x}, which is no place for it"));
+            return Err(format!("its {what} is at {offset:#x}, which is not a valid offset"));
         }
         Ok(())
     }

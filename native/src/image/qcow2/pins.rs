@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_goes_on_when_those_of_the_time_before_have_ended() {
+    fn an_epoch_ends_when_its_pins_are_released() {
         let pins = Arc::new(Pins::default());
         let first = pins.pin();
         let dropped_at = pins.now();

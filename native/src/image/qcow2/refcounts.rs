@@ -70,7 +70,7 @@ impl Refcounts {
         if aligned && offset != 0 && offset < self.end {
             return Ok(());
         }
-        Err(corrupt(format!("a {what} is at {offset:#x}, which is no place for it")))
+        Err(corrupt(format!("a {what} is at {offset:#x}, which is not a valid offset")))
     }
 
     /// Reserves the clusters of `len` bytes of metadata, which nothing else may use.

@@ -175,7 +175,7 @@ fn patterned(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn backing_files_are_read_and_stay_as_they_are() {
+fn backing_files_are_read_and_not_changed() {
     let folder = Folder::new("backing");
     let (base, middle, top) =
         (folder.file("base.raw"), folder.file("middle.qcow2"), folder.file("top.qcow2"));
@@ -232,7 +232,7 @@ fn compressed_clusters_are_read_and_overwritten() {
 }
 
 #[test]
-fn a_snapshot_keeps_what_it_has() {
+fn a_snapshot_keeps_its_content() {
     let folder = Folder::new("snapshot");
     let path = folder.file("disk.qcow2");
     create(&path, "cluster_size=4k", 4 << 20);
@@ -269,7 +269,7 @@ fn a_refcount_table_grows() {
 }
 
 #[test]
-fn whatever_is_in_a_file_it_is_refused_or_fails() {
+fn garbage_in_a_file_is_rejected_or_fails() {
     let folder = Folder::new("corrupt");
     let path = folder.file("disk.qcow2");
     create(&path, "cluster_size=4k", 2 << 20);
@@ -309,7 +309,7 @@ fn whatever_is_in_a_file_it_is_refused_or_fails() {
 }
 
 #[test]
-fn overlapping_tables_make_an_image_corrupt_and_keep_it_as_it_is() {
+fn overlapping_tables_mark_an_image_corrupt_and_leave_it_unchanged() {
     let folder = Folder::new("overlap");
     let path = folder.file("disk.qcow2");
     create(&path, "compat=1.1", 2 << 20);
@@ -332,7 +332,7 @@ fn overlapping_tables_make_an_image_corrupt_and_keep_it_as_it_is() {
 }
 
 #[test]
-fn features_that_are_not_known_are_refused_by_name() {
+fn unknown_features_are_rejected_by_name() {
     let folder = Folder::new("features");
     let path = folder.file("disk.qcow2");
     let refusal = |options: &str, change: &dyn Fn(&mut Vec<u8>)| {
@@ -350,7 +350,7 @@ fn features_that_are_not_known_are_refused_by_name() {
 }
 
 #[test]
-fn a_port_carries_out_every_task_under_its_filter() {
+fn a_port_executes_every_task_under_its_filter() {
     let (start, len) = (0, 1 << 20);
     let tasks = [
         Task::Load { start, len },
