@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_lie_one_behind_the_other_and_are_checked() {
+    fn blocks_are_consecutive_and_checked() {
         let words = vec![0u64; HEADER_WORDS + 2 * vcpu::WORDS + queue::WORDS];
         // SAFETY: the vector outlives its use here.
         let counters = unsafe { Counters::new(words.as_ptr(), words.len(), 2, 1) }.unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_words_are_refused() {
+    fn too_few_words_are_rejected() {
         let words = vec![0u64; HEADER_WORDS + vcpu::WORDS];
         // SAFETY: the vector outlives its use here.
         assert!(unsafe { Counters::new(words.as_ptr(), words.len(), 1, 1) }.is_err());

@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_out_as_they_went_in_many_times_around() {
+    fn frames_are_unchanged_after_many_wraparounds() {
         let (_rings, putter, taker) = ends();
         let mut buffer = vec![0; MAX_FRAME];
         let mut number = 0usize;
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_gathered_and_spread_and_cut_to_what_there_is_room_for() {
+    fn a_frame_is_gathered_scattered_and_truncated_to_the_buffers() {
         let (_rings, putter, taker) = ends();
         let iovec =
             |bytes: &mut [u8]| libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_takes_no_more_until_there_is_ample_room() {
+    fn a_full_ring_accepts_no_more_until_enough_is_free() {
         let (_rings, putter, taker) = ends();
         let mut count = 0;
         while putter.put_bytes(&[7; 1514]) {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_woken_once() {
+    fn a_sleeping_peer_is_woken_once() {
         let (_rings, putter, taker) = ends();
         putter.put_bytes(&[1; 60]);
         assert!(!putter.must_wake());
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_taken_up_where_it_was() {
+    fn a_successor_continues_at_the_same_position() {
         let (rings, putter, taker) = ends();
         for byte in 0..5 {
             putter.put_bytes(&[byte; 100]);
@@ -462,7 +462,7 @@ mod tests {
 
     /// Whatever the other process writes, no more than a frame is taken, and the ring keeps working.
     #[test]
-    fn lies_are_skipped() {
+    fn invalid_entries_are_skipped() {
         let (rings, putter, taker) = ends();
         let mut buffer = vec![0; MAX_FRAME];
         for put in [1, 8, CAPACITY as u32 + 8, u32::MAX, 1 << 31] {
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_may_change_or_has_another_size_is_refused() {
+    fn unsealed_memory_or_another_size_is_rejected() {
         // SAFETY: NUL-terminated names; the fds are closed.
         unsafe {
             let unsealed = libc::memfd_create(c"frames".as_ptr(), libc::MFD_ALLOW_SEALING);

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_is_abandoned_only_in_the_kernel_and_finds_out() {
+    fn a_thread_is_abandoned_only_in_the_kernel_and_notices() {
         let gate = Gate::default();
         assert!(!gate.abandon());
         assert_eq!(gate.in_kernel(|| 7), Some(7));

@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_has_just_started_allows_a_whole_burst() {
+    fn a_host_that_has_just_started_allows_a_full_burst() {
         let limits = RateLimits { operations: 1, operations_burst: 3600, ..RateLimits::default() };
         assert_eq!(operations(&limiter_at(SECOND, limits), 0, SECOND, SECOND + 1), 3601);
     }
 
     #[test]
-    fn the_scarcer_of_operations_and_bytes_counts_and_requests_may_exceed_a_burst() {
+    fn the_stricter_of_operations_and_bytes_applies_and_requests_may_exceed_a_burst() {
         let limits =
             RateLimits { operations: 1000, bytes: 1 << 20, bytes_burst: 4096, ..RateLimits::default() };
         let limiter = limiter(limits);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_waits_and_a_change_wakes_those_that_do() {
+    fn without_limits_nothing_waits_and_a_change_wakes_waiters() {
         let limiter = Limiter::new(&RateLimits::default());
         limiter.take(u64::MAX, START);
         assert_eq!(limiter.wait(START), 0);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_are_no_trouble() {
+    fn the_largest_numbers_do_not_overflow() {
         let most = u64::MAX;
         let limits = RateLimits { operations: 1, operations_burst: most, bytes: most, bytes_burst: most };
         let limiter = limiter(limits);

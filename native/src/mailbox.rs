@@ -83,24 +83,24 @@ impl Mailbox {
         }
     }
 
-    pub fn tell_exit(&self, reason: u32, ran_ns: u64) {
+    pub fn report_exit(&self, reason: u32, ran_ns: u64) {
         self.exit_reason.store(reason, Relaxed);
         self.ran_ns.store(ran_ns, Relaxed);
         self.set(OPEN | NEWS_EXIT);
     }
 
     /// Sets PARKED. Returns false if the word is no longer `expected`.
-    pub fn tell_parked(&self, expected: u32) -> bool {
+    pub fn report_parked(&self, expected: u32) -> bool {
         self.word.compare_exchange(expected, expected | PARKED | NEWS_PARKED, SeqCst, Relaxed).is_ok()
     }
 
     /// Reports once more that the vCPU is parked.
-    pub fn tell_still_parked(&self) {
+    pub fn report_still_parked(&self) {
         self.set(NEWS_PARKED);
     }
 
     /// May be called in a signal handler.
-    pub fn tell_ended(&self, errno: i32, death: bool) {
+    pub fn report_ended(&self, errno: i32, death: bool) {
         self.ended_errno.store(errno, Relaxed);
         self.ended_by_death.store(death, Relaxed);
         self.set(NEWS_ENDED);

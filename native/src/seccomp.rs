@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_goes_back_to_the_kernel() {
+    fn memory_can_be_returned_to_the_kernel() {
         // Enough for glibc to shrink the arena; the pieces freed last are at its end.
         let (ending, cause, _) = filtered(|| {
             let pieces: Vec<Vec<u8>> = (0..80).map(|_| Vec::with_capacity(100 << 10)).collect();
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_reached_through_a_mapping() {
+    fn no_file_can_be_accessed_through_a_mapping() {
         let map = |flags: i32| {
             let prot = libc::PROT_READ | libc::PROT_WRITE;
             // SAFETY: a mapping of one page at an address that the kernel chooses.

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn spins_in_vain_stop_it_for_a_while() {
+    fn futile_spins_suspend_spinning() {
         let mut spin = alone(1_000);
         for _ in 0..MAX_MISSES {
             assert!(looks(&mut spin) >= LOOKS);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_pays_forgives_the_misses_before() {
+    fn a_successful_spin_resets_the_misses() {
         let mut spin = alone(1_000);
         for _ in 0..10 {
             for _ in 1..MAX_MISSES {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_yield_that_costs_a_time_slice_stops_it_for_a_while_longer_each_time() {
+    fn a_yield_that_costs_a_time_slice_suspends_spinning_longer_each_time() {
         let mut spin = alone(u64::MAX);
         for doublings in [1, 2, 3] {
             assert_eq!(looks_until_crowded(&mut spin, slice), 2);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_while_is_limited() {
+    fn the_suspension_is_limited() {
         let mut spin = alone(u64::MAX);
         for _ in 0..2 * MAX_DOUBLINGS {
             spin.skip = 0;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_threads_spin_than_may() {
+    fn the_number_of_spinning_threads_is_limited() {
         let mut spin = alone(u64::MAX);
         let turns = [spin.turns.take(), spin.turns.take()];
         assert!(turns.iter().all(Option::is_some));

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_noted_once_with_its_cause() {
+    fn an_end_is_recorded_once_with_its_cause() {
         assert_eq!(run(|| Ok(())), (Some(Ending::Done), None, 1));
         let (ending, cause, notices) = run(|| Err(Errno(libc::EFAULT)));
         assert_eq!((ending, notices), (Some(Ending::Failed(Errno(libc::EFAULT))), 1));
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_thread_only_and_says_where() {
+    fn a_panic_ends_only_the_thread_and_reports_the_location() {
         let (ending, cause, notices) = run(|| panic!("index {} of 4", 7));
         assert_eq!((ending, notices), (Some(Ending::Panicked), 1));
         let cause = cause.unwrap();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_the_end_has_a_limit() {
+    fn waiting_for_the_end_has_a_timeout() {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let wait = std::sync::Mutex::new(wait);
         let body = move || {

@@ -75,7 +75,7 @@ fn block(index: u32) -> impl Iterator<Item = u32> {
 }
 
 #[test]
-fn a_complete_block_goes_back_at_once_and_single_pages_wait() {
+fn discards_complete_blocks_at_once_and_delays_single_pages() {
     let memory = Memory::new();
     let even = |page: &u32| page % 2 == 0;
     assert_eq!(memory.add(block(1).filter(even), 5 * MS), 0);
@@ -103,7 +103,7 @@ fn many_complete_blocks_are_due_one_after_another() {
 }
 
 #[test]
-fn the_oldest_page_does_not_wait_for_a_driver_that_keeps_adding() {
+fn the_oldest_page_is_not_delayed_by_new_pages() {
     let memory = Memory::new();
     let times = (0..AGE_NS).step_by(IDLE_NS as usize / 2);
     for (page, now) in block(0).zip(times) {
@@ -117,7 +117,7 @@ fn the_oldest_page_does_not_wait_for_a_driver_that_keeps_adding() {
 }
 
 #[test]
-fn pages_that_are_taken_back_stay() {
+fn deflated_pages_are_kept() {
     let memory = Memory::new();
     memory.add([FIRST, FIRST + 1, FIRST + 2], 0);
     memory.collection.remove(&[FIRST + 1, FIRST + 9, 0, u32::MAX]);
@@ -173,7 +173,7 @@ fn saved_pages_are_collected_again() {
 }
 
 #[test]
-fn what_must_be_kept_or_is_no_memory_is_not_collected() {
+fn ignores_pages_to_keep_and_addresses_outside_memory() {
     let memory = Memory::new();
     memory.add([0, FIRST - 1, FIRST + BLOCKS * BLOCK_PAGES, u32::MAX], 0);
     assert_eq!(memory.collection.due(), None);
@@ -182,7 +182,7 @@ fn what_must_be_kept_or_is_no_memory_is_not_collected() {
 }
 
 #[test]
-fn nothing_goes_back_while_that_is_not_allowed() {
+fn discards_nothing_while_discarding_is_disabled() {
     let memory = Memory::new();
     memory.add([FIRST], 0);
     memory.discards.allow(false);

@@ -63,7 +63,7 @@ enum Role {
 
 pub struct BalloonWorker {
     role: Role,
-    must_tell: bool,
+    must_tell_host: bool,
     discards: Arc<Discards>,
     collection: Arc<Collection>,
 }
@@ -91,7 +91,7 @@ impl BalloonWorker {
             balloon_role::REPORT => Role::Report,
             _ => return Err(Errno(libc::EINVAL)),
         };
-        Ok(BalloonWorker { role, must_tell: features & MUST_TELL_HOST != 0, discards, collection })
+        Ok(BalloonWorker { role, must_tell_host: features & MUST_TELL_HOST != 0, discards, collection })
     }
 
     /// Bytes of the buffers that are to be handled.
@@ -120,7 +120,7 @@ impl BalloonWorker {
             return;
         }
         let Some(ram) = chain.ram else { return };
-        request.moved += match self.must_tell {
+        request.moved += match self.must_tell_host {
             true => self.collection.add(ram, numbers, now_ns(), &self.discards),
             false => self.discard_now(ram, numbers),
         };
@@ -135,7 +135,7 @@ impl BalloonWorker {
 
     /// Whether its queue gives back what has been collected.
     fn collects(&self) -> bool {
-        self.role == Role::Inflate && self.must_tell
+        self.role == Role::Inflate && self.must_tell_host
     }
 
     /// One step over free pages, which are the buffers themselves.

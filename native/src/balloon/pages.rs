@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbors_are_one_run() {
+    fn adjacent_pages_form_one_run() {
         let runs = |numbers: &[u32]| Runs::new(numbers).collect::<Vec<_>>();
         assert_eq!(runs(&[]), []);
         assert_eq!(runs(&[7]), [(7, 1)]);

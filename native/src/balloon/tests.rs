@@ -120,7 +120,7 @@ fn number(address: u64) -> u32 {
 }
 
 #[test]
-fn inflating_gives_the_memory_of_a_file_back() {
+fn inflating_frees_file_memory() {
     let mut balloon = start(balloon_role::INFLATE);
     balloon.fill(FILE_AT, 16 * PAGE);
     let first = number(FILE_AT);
@@ -135,7 +135,7 @@ fn inflating_gives_the_memory_of_a_file_back() {
 }
 
 #[test]
-fn private_memory_is_given_back_and_that_of_devices_is_not() {
+fn frees_private_memory_but_not_device_memory() {
     let mut balloon = start(balloon_role::INFLATE);
     balloon.fill(REGION_BORDER - 2 * PAGE, 4 * PAGE);
     let first = number(REGION_BORDER - 2 * PAGE);
@@ -144,7 +144,7 @@ fn private_memory_is_given_back_and_that_of_devices_is_not() {
 }
 
 #[test]
-fn what_is_no_memory_is_passed_over() {
+fn skips_addresses_outside_memory() {
     let mut balloon = start(balloon_role::INFLATE);
     balloon.fill(FILE_AT, PAGE);
     let last = number(FILE_AT + FILE_BYTES);
@@ -170,7 +170,7 @@ fn deflating_only_counts() {
 }
 
 #[test]
-fn reported_pages_are_the_whole_ones_inside_the_buffers() {
+fn reported_pages_are_the_full_pages_inside_the_buffers() {
     let mut balloon = start(balloon_role::REPORT);
     balloon.fill(FILE_AT, FILE_BYTES);
     let (start, len) = (FILE_AT + 100, FILE_BYTES - 200);
@@ -183,7 +183,7 @@ fn reported_pages_are_the_whole_ones_inside_the_buffers() {
 }
 
 #[test]
-fn nothing_is_given_back_while_that_is_not_allowed() {
+fn frees_nothing_while_discarding_is_disabled() {
     let mut balloon = start(balloon_role::INFLATE);
     balloon.fill(FILE_AT, 2 * PAGE);
     balloon.discards.allow(false);
@@ -196,7 +196,7 @@ fn nothing_is_given_back_while_that_is_not_allowed() {
 
 /// A driver that must tell before it uses pages again.
 #[test]
-fn pages_are_collected_and_given_back_soon_after() {
+fn pages_are_collected_and_freed_soon_after() {
     let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);
     balloon.fill(FILE_AT, FILE_BYTES);
     let first = number(FILE_AT);
@@ -208,7 +208,7 @@ fn pages_are_collected_and_given_back_soon_after() {
 
 /// Giving back takes long, and whoever stops the queue waits.
 #[test]
-fn a_queue_that_stops_leaves_what_is_collected_to_the_next_one() {
+fn a_stopped_queue_leaves_collected_pages_to_the_next_one() {
     let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);
     let pages = FILE_BYTES / PAGE;
     balloon.fill(FILE_AT, FILE_BYTES);
@@ -229,7 +229,7 @@ fn a_queue_that_stops_leaves_what_is_collected_to_the_next_one() {
 }
 
 #[test]
-fn deflating_takes_pages_out_of_the_collection() {
+fn deflating_removes_pages_from_the_collection() {
     let mut balloon = start_with(balloon_role::DEFLATE, MUST_TELL_HOST);
     let first = number(FILE_AT);
     balloon.fill(FILE_AT, 2 * PAGE);
@@ -240,7 +240,7 @@ fn deflating_takes_pages_out_of_the_collection() {
 }
 
 #[test]
-fn a_request_of_any_length_can_be_stopped_and_goes_on() {
+fn a_request_of_any_length_can_be_stopped_and_continued() {
     let mut balloon = start(balloon_role::INFLATE);
     // The numbers are in the file themselves, and name no page that may be discarded.
     let len = 24 << 20;
@@ -262,7 +262,7 @@ fn a_request_of_any_length_can_be_stopped_and_goes_on() {
 }
 
 #[test]
-fn random_numbers_take_what_they_name_and_nothing_else() {
+fn random_page_numbers_free_only_the_pages_they_name() {
     let mut balloon = start(balloon_role::INFLATE);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let pages = 512;

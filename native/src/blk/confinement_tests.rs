@@ -77,7 +77,7 @@ fn the_ring_reaches_no_foreign_file() {
 }
 
 #[test]
-fn the_ring_does_nothing_else() {
+fn the_ring_rejects_other_operations() {
     let fixed = |entry: squeue::Entry| entry.flags(squeue::Flags::FIXED_FILE);
     let path = c"/etc/passwd".as_ptr();
     let here = types::Fd(libc::AT_FDCWD);
@@ -99,7 +99,7 @@ fn the_ring_does_nothing_else() {
 }
 
 #[test]
-fn the_ring_takes_no_other_files_and_no_other_ring_is_made() {
+fn rejects_new_files_in_the_ring_and_new_rings() {
     let file = secret();
     let fd = file.as_raw_fd();
     let trapped = |call: i64| (Ending::Trapped(call as i32), None);
@@ -120,7 +120,7 @@ fn the_ring_takes_no_other_files_and_no_other_ring_is_made() {
 }
 
 #[test]
-fn reads_and_writes_are_those_of_eventfds() {
+fn reads_and_writes_are_limited_to_eventfds() {
     let file = secret();
     let fd = file.as_raw_fd();
     let trapped = |call: i64| (Ending::Trapped(call as i32), None);

@@ -37,7 +37,7 @@ fn offer(disk: &mut Fixture, count: u64) {
 }
 
 #[test]
-fn what_exceeds_the_limit_stays_in_the_ring_and_the_queue_stops_at_once() {
+fn requests_beyond_the_limit_stay_in_the_ring_and_the_queue_stops_at_once() {
     let (mut disk, _) = limited(3);
     offer(&mut disk, 8);
     disk.await_used(3);
@@ -54,7 +54,7 @@ fn what_exceeds_the_limit_stays_in_the_ring_and_the_queue_stops_at_once() {
 }
 
 #[test]
-fn a_queue_that_waits_for_a_limit_sees_at_once_that_it_has_changed() {
+fn a_queue_that_waits_for_a_limit_notices_a_change_at_once() {
     let (mut disk, limiter) = limited(2);
     offer(&mut disk, 8);
     disk.await_used(2);
@@ -86,7 +86,7 @@ fn queues_share_a_limit() {
 }
 
 #[test]
-fn a_limit_in_the_way_of_a_stuck_request_does_not_hide_its_end() {
+fn a_limit_does_not_hide_the_completion_of_a_stuck_request() {
     let (mut disk, _) = limited(2);
     offer(&mut disk, 2);
     disk.await_used(2);
@@ -96,7 +96,7 @@ fn a_limit_in_the_way_of_a_stuck_request_does_not_hide_its_end() {
 }
 
 #[test]
-fn a_capacity_that_changes_counts_for_the_next_requests() {
+fn a_changed_capacity_applies_to_the_next_requests() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     let beyond = [in_(DATA, 512)];
     assert_eq!(disk.request(IN, SECTORS, &beyond).0, STATUS_IOERR);
@@ -117,7 +117,7 @@ fn writes_through(features: u64, write_through: bool) -> bool {
 }
 
 #[test]
-fn writes_are_durable_when_the_driver_has_asked_for_that_or_cannot_flush() {
+fn writes_are_durable_if_the_driver_selects_it_or_cannot_flush() {
     let (flush, wce) = (feature::FLUSH, feature::CONFIG_WCE);
     assert!(writes_through(0, false), "no means to flush");
     assert!(!writes_through(flush, false) && !writes_through(flush, true), "it flushes");
@@ -126,7 +126,7 @@ fn writes_are_durable_when_the_driver_has_asked_for_that_or_cannot_flush() {
 }
 
 #[test]
-fn the_cache_mode_is_switched_while_requests_come() {
+fn switches_the_cache_mode_during_requests() {
     let mut disk = Fixture::new(memory_file(), FEATURES | feature::CONFIG_WCE, 0);
     for round in 0..20u8 {
         disk.image.as_ref().unwrap().state().set_write_through(round % 2 == 0);

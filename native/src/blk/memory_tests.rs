@@ -44,7 +44,7 @@ fn leaked_page() -> &'static GuestRam {
 }
 
 #[test]
-fn a_running_queue_reaches_memory_that_is_added() {
+fn a_running_queue_can_access_added_memory() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.file.write_all_at(b"a sector", 7 * 512).unwrap();
     let old = regions(disk.driver.ram);
@@ -72,7 +72,7 @@ fn a_running_queue_reaches_memory_that_is_added() {
 }
 
 #[test]
-fn a_queue_whose_ring_is_no_longer_memory_is_broken() {
+fn a_queue_breaks_when_the_memory_of_its_ring_is_removed() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.queue().use_memory(memory_of(&moved(leaked(), ADDED)));
     let (by_guest, text) = disk.await_failure();
@@ -80,7 +80,7 @@ fn a_queue_whose_ring_is_no_longer_memory_is_broken() {
 }
 
 #[test]
-fn what_can_only_be_read_is_read_and_not_written() {
+fn read_only_memory_is_read_and_not_written() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     let rom = leaked();
     rom.write_slice(&[0x5a; 512], GuestAddress(0)).unwrap();
@@ -172,7 +172,7 @@ fn written(log: *const u64) -> Vec<u64> {
 }
 
 #[test]
-fn the_log_has_the_pages_that_a_queue_writes() {
+fn the_log_contains_the_pages_that_a_queue_writes() {
     let (mut disk, log) = logged();
     assert_eq!(disk.request(IN, 0, &[in_(DATA, 512)]).0, 0);
     assert!(written(log).is_empty());

@@ -72,7 +72,7 @@ fn data_is_written_and_read_back() {
 }
 
 #[test]
-fn what_was_unfinished_at_a_stop_is_finished_by_the_next_start() {
+fn unfinished_requests_are_finished_after_the_next_start() {
     let mut packed = Packed::new(0);
     let disk = &mut packed.disk;
     disk.stop();
@@ -110,7 +110,7 @@ fn what_was_unfinished_at_a_stop_is_finished_by_the_next_start() {
 }
 
 #[test]
-fn a_driver_that_breaks_the_rules_ends_its_queue() {
+fn a_driver_that_violates_the_specification_breaks_its_queue() {
     let mut packed = Packed::new(0);
     packed.driver.offer(&[in_(1 << 40, 16)]);
     packed.disk.kick.signal();

@@ -26,7 +26,7 @@ const WRITE_ZEROES: u32 = 13;
 const MISSING: u64 = 0x10_0000;
 
 #[test]
-fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
+fn a_stop_starts_no_new_step_and_the_next_start_finishes_the_requests() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.stop();
     disk.sectors = (32 << 20) / 512;
@@ -69,7 +69,7 @@ fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
 /// VIRTIO_F_RING_RESET: one queue of a disk is stopped and set up again at other addresses with another size, while the
 /// other queue keeps running.
 #[test]
-fn a_queue_is_reset_while_another_one_of_the_same_disk_is_served() {
+fn resets_a_queue_while_another_queue_of_the_disk_is_served() {
     let mut first = Fixture::new(memory_file(), FEATURES, 0);
     let mut second = Fixture::new(first.file.try_clone().unwrap(), FEATURES, 0);
     let image = first.image.clone().unwrap();
@@ -140,7 +140,7 @@ fn a_thread_that_is_itself_stuck_in_the_kernel_is_left_behind() {
 }
 
 #[test]
-fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
+fn a_vm_ends_during_a_stuck_request_which_keeps_its_memory() {
     let memory = Box::leak(vec![0u64; HEADER_WORDS + words::WORDS].into_boxed_slice());
     // SAFETY: the words are leaked.
     let counters = unsafe { Counters::new(memory.as_ptr(), memory.len(), 0, 1) }.unwrap();
@@ -182,7 +182,7 @@ fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
 }
 
 #[test]
-fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
+fn a_stuck_queue_keeps_its_slot_until_its_request_completes() {
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
     let queues = Queues::default();
     let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
@@ -208,7 +208,7 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
 }
 
 #[test]
-fn the_end_of_a_queue_that_was_stuck_is_reported_when_it_comes() {
+fn the_end_of_a_stuck_queue_is_reported_later() {
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
     let queues = Queues::default();
     let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();

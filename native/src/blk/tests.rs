@@ -50,7 +50,7 @@ fn header_and_status_may_share_descriptors_with_data() {
 }
 
 #[test]
-fn flush_and_identity_are_answered_and_unknown_types_are_not_supported() {
+fn flush_and_get_id_succeed_and_unknown_types_are_unsupported() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     assert_eq!(disk.request(FLUSH, 0, &[]), (STATUS_OK, 1));
     assert_eq!(disk.request(GET_ID, 0, &[in_(DATA, 20)]), (STATUS_OK, 21));
@@ -61,7 +61,7 @@ fn flush_and_identity_are_answered_and_unknown_types_are_not_supported() {
 }
 
 #[test]
-fn what_lies_beyond_the_disk_or_between_sectors_is_an_error() {
+fn requests_beyond_the_disk_or_between_sectors_fail() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     let data = [in_(DATA, 1024)];
     assert_eq!(disk.request(IN, SECTORS - 2, &data).0, STATUS_OK);
@@ -75,7 +75,7 @@ fn what_lies_beyond_the_disk_or_between_sectors_is_an_error() {
 }
 
 #[test]
-fn a_read_only_disk_refuses_to_change() {
+fn a_read_only_disk_rejects_changes() {
     let mut disk = Fixture::new(memory_file(), FEATURES, READONLY | DISCARDS);
     assert_eq!(disk.request(OUT, 0, &[out(DATA, 512)]).0, STATUS_IOERR);
     assert_eq!(disk.ranges(DISCARD, &[(0, 1, 0)]), STATUS_IOERR);
@@ -114,7 +114,7 @@ fn ranges_are_discarded_and_zeroed() {
 }
 
 #[test]
-fn bad_ranges_are_refused() {
+fn invalid_ranges_are_rejected() {
     let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     assert_eq!(disk.ranges(DISCARD, &[(0, 1, 1)]), STATUS_UNSUPPORTED, "discard has no unmap flag");
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(0, 1, 2)]), STATUS_UNSUPPORTED);
@@ -130,7 +130,7 @@ fn bad_ranges_are_refused() {
 }
 
 #[test]
-fn requests_beyond_the_limits_of_the_config_space_are_refused() {
+fn requests_beyond_the_limits_of_the_config_space_are_rejected() {
     let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     let most = LIMITS.ranges as usize;
     for kind in [DISCARD, WRITE_ZEROES] {
@@ -151,7 +151,7 @@ fn requests_beyond_the_limits_of_the_config_space_are_refused() {
 }
 
 #[test]
-fn more_buffers_than_seg_max_are_refused() {
+fn more_buffers_than_seg_max_are_rejected() {
     let mut disk = Fixture::new(memory_file(), FEATURES | 1 << 28, 0);
     let table = 0x18_0000;
     let mut request = |buffers: u32| {
@@ -171,7 +171,7 @@ fn more_buffers_than_seg_max_are_refused() {
 }
 
 #[test]
-fn large_requests_are_carried_out_in_steps() {
+fn large_requests_are_executed_in_steps() {
     let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     disk.stop();
     // One request of 8 MiB, which takes four steps, and a range that takes several.
@@ -237,7 +237,7 @@ fn written_zeros_take_no_space_where_they_are_detected() {
 }
 
 #[test]
-fn a_file_that_has_become_shorter_gives_errors() {
+fn a_truncated_file_causes_errors() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.file.set_len(512).unwrap();
     assert_eq!(disk.request(IN, 0, &[in_(DATA, 1024)]), (STATUS_IOERR, 1));
@@ -275,7 +275,7 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
 }
 
 #[test]
-fn what_is_found_without_having_asked_for_a_kick_is_counted() {
+fn counts_requests_found_without_a_kick() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     for _ in 0..200 {
         let index = disk.driver.used_index();
@@ -293,7 +293,7 @@ fn what_is_found_without_having_asked_for_a_kick_is_counted() {
 }
 
 #[test]
-fn buffers_that_o_direct_would_refuse_are_bounced() {
+fn buffers_that_o_direct_would_reject_are_bounced() {
     let mut disk = Fixture::new(direct_file(), FEATURES, 0);
     // More requests than bounce buffers.
     for tag in 0..20 {
@@ -320,7 +320,7 @@ fn buffers_that_o_direct_would_refuse_are_bounced() {
 }
 
 #[test]
-fn a_driver_that_breaks_the_rules_ends_its_queue() {
+fn a_driver_that_violates_the_specification_breaks_its_queue() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     assert_eq!(disk.request(FLUSH, 0, &[]).0, STATUS_OK);
     disk.driver.set_available_index(500);
@@ -331,7 +331,7 @@ fn a_driver_that_breaks_the_rules_ends_its_queue() {
 }
 
 #[test]
-fn requests_without_header_or_status_end_the_queue() {
+fn requests_without_header_or_status_break_the_queue() {
     let mut no_status = Fixture::new(memory_file(), FEATURES, 0);
     no_status.driver.offer(&[out(HEADER, 16)]);
     no_status.kick.signal();

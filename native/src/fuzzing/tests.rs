@@ -94,7 +94,7 @@ targets!(0 rings, 1 balloon, 2 blk, 3 scsi, 4 offloads, 5 fragments, 6 qcow2);
 
 /// Without this, the tests above would prove nothing.
 #[test]
-fn a_target_that_fails_is_noticed() {
+fn a_failing_target_is_noticed() {
     let failing: Target = ("failing", |bytes| assert!(bytes.len() < 3));
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

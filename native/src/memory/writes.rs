@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_marks_the_pages_that_it_touches_while_the_log_is_on() {
+    fn a_write_marks_the_pages_that_it_touches_while_the_log_is_enabled() {
         let log = log_of(200);
         // SAFETY: the words are leaked.
         let region = unsafe { Writes::logged(log as u64, 10 * 4096, 100 * 4096).unwrap() };

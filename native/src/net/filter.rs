@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_and_what_it_was_told_pass() {
+    fn passes_its_own_address_and_configured_ones() {
         assert_eq!(passed(0), [true, false, true, false, true]);
         assert_eq!(passed(flag::PROMISCUOUS), [true; 5]);
         assert_eq!(passed(flag::ALL_MULTICAST), [true, false, true, true, true]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn of_vlans_only_those_that_it_was_told_pass() {
+    fn passes_only_configured_vlans() {
         let mut config = FilterConfig { flags: flag::PROMISCUOUS | flag::VLANS, ..FilterConfig::default() };
         config.vlans[5 / 64] |= 1 << 5;
         config.vlans[4095 / 64] |= 1 << 63;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_numbers_of_addresses_are_refused() {
+    fn invalid_address_counts_are_rejected() {
         let config = |unicast, multicast| FilterConfig { unicast, multicast, ..FilterConfig::default() };
         assert!(ReceiveFilter::new(&config(1, 1), &[0; 11]).is_err());
         assert!(ReceiveFilter::new(&config(u32::MAX, u32::MAX), &[]).is_err());

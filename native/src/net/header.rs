@@ -101,7 +101,7 @@ mod tests {
     const ALL: u64 = feature::CSUM | feature::HOST_TSO4 | feature::HOST_TSO6 | feature::HOST_ECN;
 
     #[test]
-    fn a_header_is_passed_on_as_far_as_it_makes_sense() {
+    fn a_header_is_passed_on_as_far_as_it_is_valid() {
         let header = Header::parse(&[0xff, 0, 9, 9, 9, 9, 34, 0, 6, 0, 7, 7]);
         let checked = header.checked(ALL, 60).unwrap();
         assert_eq!(checked.bytes(), [1, 0, 0, 0, 0, 0, 34, 0, 6, 0, 0, 0]);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_negotiated_or_does_not_fit_is_refused() {
+    fn rejects_what_was_not_negotiated_or_does_not_fit() {
         let checksum = Header { flags: NEEDS_CSUM, csum_start: 34, csum_offset: 16, ..Header::default() };
         assert!(checksum.checked(ALL, 52).is_some());
         assert!(checksum.checked(ALL, 51).is_none());

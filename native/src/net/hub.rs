@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_port_does_not_take_is_dropped_there_and_nowhere_else() {
+    fn frames_that_a_port_rejects_are_dropped_only_there() {
         let counters = counters();
         let hub = Hub::new(true);
         let ((a, from), (b, full), (c, other)) = (pair(), pair(), pair());

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_of_ipv4_is_divided_into_frames_that_are_complete() {
+    fn an_ipv4_segment_is_split_into_complete_frames() {
         let (header, frame) = tcp_v4(2500);
         let sent = segments(&header, &frame);
         assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [1054, 1054, 554]);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_of_ipv6_is_divided_behind_tags_of_vlans_too() {
+    fn an_ipv6_segment_is_split_even_after_vlan_tags() {
         let (mut header, mut frame) = tcp_v6(1001);
         let sent = segments(&header, &frame);
         assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [1074, 75]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tcp_segment_of_the_kind_it_says_is_not_divided() {
+    fn a_segment_that_does_not_match_its_type_is_not_split() {
         let (header, frame) = tcp_v4(2500);
         let refused = |header: Header, frame: &[u8]| assert!(!segment(&header, frame, |_| unreachable!()));
         for len in 0..=54 {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn sending_ends_when_the_wire_takes_no_more() {
+    fn sending_stops_when_the_wire_is_full() {
         let (header, frame) = tcp_v4(5000);
         let mut calls = 0;
         assert!(segment(&header, &frame, |_| {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_longer_than_any_are_not_repeated() {
+    fn oversized_headers_are_not_repeated() {
         let (header, frame) = tcp_v6(2000);
         let with_options = |bytes: usize| {
             let mut longer = frame.clone();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_that_of_what_follows_and_never_zero() {
+    fn a_checksum_covers_the_payload_and_is_never_zero() {
         let header = Header { flags: CHECKSUM, csum_start: 2, csum_offset: 2, ..Header::default() };
         let mut frame = [9, 9, 0x12, 0x34, 0, 0, 0x56];
         complete_checksum(&header, &mut frame);

@@ -48,7 +48,7 @@ fn frame(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn frames_are_sent_through_it_and_the_other_end_is_woken() {
+fn sends_frames_and_wakes_the_peer() {
     let mut fixture = Fixture::sharing(true, 0);
     let taker = fixture.taker();
     for round in 0..20 {
@@ -66,7 +66,7 @@ fn frames_are_sent_through_it_and_the_other_end_is_woken() {
 }
 
 #[test]
-fn a_checksum_that_is_left_to_the_device_is_there() {
+fn computes_an_offloaded_checksum() {
     let mut fixture = Fixture::sharing(true, feature::CSUM);
     let taker = fixture.taker();
     let mut sent = frame(60);
@@ -78,7 +78,7 @@ fn a_checksum_that_is_left_to_the_device_is_there() {
 }
 
 #[test]
-fn one_that_is_full_holds_frames_back_until_there_is_room() {
+fn full_ring_delays_frames_until_there_is_room() {
     let mut fixture = Fixture::sharing(true, 0);
     let taker = fixture.taker();
     fixture.write(DATA, &vec![0; HEADER_BYTES + 60_000]);
@@ -110,7 +110,7 @@ fn one_that_is_full_holds_frames_back_until_there_is_room() {
 }
 
 #[test]
-fn frames_are_received_through_it_into_buffers_of_any_shape() {
+fn receives_frames_into_buffers_of_any_layout() {
     let mut fixture = Fixture::sharing(false, feature::MRG_RXBUF);
     let putter = fixture.putter();
     for at in 0..10u16 {
@@ -128,7 +128,7 @@ fn frames_are_received_through_it_into_buffers_of_any_shape() {
 }
 
 #[test]
-fn who_fills_it_is_woken_when_the_driver_has_taken_frames() {
+fn the_sender_is_woken_when_the_driver_has_received_frames() {
     let mut fixture = Fixture::sharing(false, feature::MRG_RXBUF);
     let putter = fixture.putter();
     while putter.put_bytes(&frame(60_000)) {}
@@ -148,7 +148,7 @@ fn who_fills_it_is_woken_when_the_driver_has_taken_frames() {
 }
 
 #[test]
-fn one_whose_other_end_is_gone_is_found_out_by_who_receives_and_who_waits_for_room() {
+fn a_closed_peer_is_noticed_when_receiving_and_when_waiting_for_room() {
     for transmits in [false, true] {
         let mut fixture = Fixture::sharing(transmits, 0);
         if !transmits {
@@ -206,7 +206,7 @@ fn a_thread_continues_where_another_process_stopped() {
 
 /// Whatever the other end writes to the memory, the queue keeps working.
 #[test]
-fn lies_in_it_stop_nothing() {
+fn invalid_ring_content_stops_nothing() {
     let mut fixture = Fixture::sharing(false, feature::MRG_RXBUF);
     for _ in 0..8 {
         fixture.driver.offer(&[in_(DATA, 2000)]);

@@ -20,7 +20,7 @@ fn framed(header: [u8; HEADER_BYTES], frame: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn frames_are_sent_in_order_whatever_their_buffers() {
+fn frames_are_sent_in_order_from_any_buffers() {
     let mut fixture = Fixture::new(true, 0, false);
     let sent = frame(1514);
     fixture.write(DATA, &framed(NO_HEADER, &sent));
@@ -42,7 +42,7 @@ fn frames_are_sent_in_order_whatever_their_buffers() {
 }
 
 #[test]
-fn a_wire_with_headers_gets_that_of_the_driver_without_what_it_does_not_set() {
+fn a_wire_with_headers_gets_the_drivers_header_without_unused_fields() {
     let mut fixture = Fixture::new(true, feature::CSUM, true);
     let sent = frame(60);
     fixture.write(DATA, &framed([1, 0, 9, 9, 9, 9, 34, 0, 16, 0, 7, 7], &sent));
@@ -52,7 +52,7 @@ fn a_wire_with_headers_gets_that_of_the_driver_without_what_it_does_not_set() {
 }
 
 #[test]
-fn what_the_wire_cannot_do_is_done_before() {
+fn offloads_that_the_wire_lacks_are_done_in_software() {
     let mut fixture = Fixture::new(true, feature::CSUM | feature::HOST_TSO4, false);
     let mut sent = frame(60);
     sent[14..].fill(0);
@@ -79,7 +79,7 @@ fn what_the_wire_cannot_do_is_done_before() {
 }
 
 #[test]
-fn a_wire_that_takes_no_more_holds_frames_back_and_no_stop() {
+fn a_full_wire_delays_frames_but_not_a_stop() {
     let mut fixture = Fixture::new(true, 0, false);
     fixture.write(DATA, &framed(NO_HEADER, &frame(1514)));
     let mut offered = 0u16;
@@ -114,7 +114,7 @@ fn a_wire_that_takes_no_more_holds_frames_back_and_no_stop() {
 }
 
 #[test]
-fn a_driver_with_event_idx_that_returns_few_buffers_gets_their_frames() {
+fn a_driver_with_event_idx_and_few_buffers_receives_frames() {
     let mut fixture = Fixture::new(false, crate::queue::feature::EVENT_IDX, false);
     // All of them are used, and only one comes back, fewer than the thread would like.
     for count in [16, 1, 2, 1] {
@@ -131,7 +131,7 @@ fn a_driver_with_event_idx_that_returns_few_buffers_gets_their_frames() {
 }
 
 #[test]
-fn frames_are_received_into_buffers_of_any_shape() {
+fn frames_are_received_into_buffers_of_any_layout() {
     let mut fixture = Fixture::new(false, feature::MRG_RXBUF, false);
     for (at, buffers) in [
         (0, vec![in_(DATA, 2000)]),
@@ -179,7 +179,7 @@ fn a_large_frame_is_spread_over_the_buffers_that_it_needs() {
 }
 
 #[test]
-fn without_merged_buffers_what_does_not_fit_is_dropped() {
+fn without_merged_buffers_frames_that_do_not_fit_are_dropped() {
     let mut fixture = Fixture::new(false, 0, false);
     fixture.driver.offer(&[in_(DATA, 1526)]);
     fixture.driver.offer(&[in_(DATA + 0x1000, 1526)]);
@@ -193,7 +193,7 @@ fn without_merged_buffers_what_does_not_fit_is_dropped() {
 }
 
 #[test]
-fn a_stop_puts_back_what_was_taken_and_not_filled() {
+fn a_stop_returns_unused_buffers_to_the_ring() {
     let mut fixture = Fixture::new(false, feature::MRG_RXBUF, false);
     for buffer in 0..4 {
         fixture.driver.offer(&[in_(DATA + 0x1000 * buffer, 1000)]);
@@ -239,7 +239,7 @@ fn frames_are_filtered_and_dropped_without_a_link() {
 }
 
 #[test]
-fn a_limit_holds_frames_back_until_it_is_lifted() {
+fn a_limit_delays_frames_until_it_is_lifted() {
     let mut fixture = Fixture::new(false, feature::MRG_RXBUF, false);
     let limits = RateLimits { operations: 1, operations_burst: 1, ..RateLimits::default() };
     fixture.wire.receive_limiter.set(&limits);
@@ -268,7 +268,7 @@ fn a_limit_holds_frames_back_until_it_is_lifted() {
 }
 
 #[test]
-fn the_machine_is_told_when_nobody_is_at_the_other_end() {
+fn the_machine_is_notified_when_the_peer_is_gone() {
     for transmits in [false, true] {
         let mut fixture = Fixture::new(transmits, 0, false);
         let (_, gone) = super::testing::pair();
@@ -288,7 +288,7 @@ fn the_machine_is_told_when_nobody_is_at_the_other_end() {
 }
 
 #[test]
-fn a_driver_that_breaks_the_rules_ends_its_queue() {
+fn a_driver_that_violates_the_specification_breaks_its_queue() {
     let cases: [(bool, &[crate::queue::testing::Buffer], &str); 7] = [
         (true, &[out(DATA, 11)], "sent 11 bytes, less than a header"),
         (true, &[in_(DATA, 100)], "put a writable buffer into a transmit queue"),

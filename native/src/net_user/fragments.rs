@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_put_together_in_any_order() {
+    fn packets_are_reassembled_in_any_order() {
         let data: Vec<u8> = (0..40u8).collect();
         let parts = [
             fragment(1, 0, true, &data[..16]),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_packets_pass_as_they_are() {
+    fn unfragmented_packets_pass_unchanged() {
         let mut fragments = Fragments::default();
         assert_eq!(fragments.pass(&fragment(1, 0, false, b"whole"), NOW), Passed::AsItIs);
         assert_eq!(fragments.pass(&[], NOW), Passed::AsItIs);

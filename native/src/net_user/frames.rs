@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_holds_a_bounded_amount() {
+    fn a_peer_that_reads_nothing_has_a_bounded_backlog() {
         let [a, b] = pair();
         let mut to = Outgoing::to_stream(a);
         for _ in 0..20_000 {

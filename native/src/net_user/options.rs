@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_not_given_follow_from_the_network() {
+    fn missing_addresses_are_derived_from_the_network() {
         let options = parse("").unwrap();
         assert_eq!(options.host(), Ipv4Addr::new(10, 0, 2, 2));
         assert_eq!(options.dns(), Ipv4Addr::new(10, 0, 2, 3));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn forwards_are_read() {
+    fn forwards_are_parsed() {
         let options = parse(
             "hostfwd=udp,::1,53,fec0::15,53 hostfwd=unix,0.0.0.0,22,/run/a,b guestfwd=10.0.2.100,80,command,cat,-n",
         )
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_option() {
         for (words, named) in [
             ("mtu=70000", "mtu"),
             ("ipv4=0 ipv6=0", "ipv4"),

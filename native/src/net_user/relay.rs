@@ -148,7 +148,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn frames_pass_in_both_directions_whole() {
+    fn complete_frames_pass_in_both_directions() {
         let mut fds = [0; 2];
         // SAFETY: writes two fds.
         assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0, fds.as_mut_ptr()) }, 0);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn each_read_of_the_stream_has_whole_frames() {
+    fn each_read_of_the_stream_returns_complete_frames() {
         const FRAMES: usize = 8;
         const LENGTH: usize = 9014;
         let mut fds = [0; 2];

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_moved_and_the_rest_cut_off() {
+    fn the_front_is_moved_and_the_rest_truncated() {
         with_letters(|buffers| {
             let mut front = Buffers::default();
             assert!(!buffers.move_front(9, &mut front));

@@ -240,8 +240,8 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
 
     fn enable_kicks(&mut self) -> bool {
         match self.event_idx {
-            true => self.tell_driver(AT_DESCRIPTOR, self.available.pack()),
-            false => self.tell_driver(ENABLE, 0),
+            true => self.set_event_suppression(AT_DESCRIPTOR, self.available.pack()),
+            false => self.set_event_suppression(ENABLE, 0),
         }
         self.kick_wanted = true;
         // The driver makes a descriptor available and then reads this.
@@ -250,7 +250,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
     }
 
     fn disable_kicks(&mut self) {
-        self.tell_driver(DISABLE, 0);
+        self.set_event_suppression(DISABLE, 0);
         self.kick_wanted &= self.has_available();
     }
 }
@@ -282,7 +282,7 @@ impl<'m> PackedQueue<'m> {
     }
 
     /// Both halves change at once.
-    fn tell_driver(&self, flags: u16, descriptor: u16) {
+    fn set_event_suppression(&self, flags: u16, descriptor: u16) {
         let word = u32::from(descriptor) | u32::from(flags) << 16;
         self.device_events.store(word.to_le(), 0, Ordering::Relaxed).expect("an aligned word");
     }

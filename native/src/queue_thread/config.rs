@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_has_its_own_memory_beside_that_of_the_guest() {
+    fn a_queue_has_its_own_memory_besides_the_guests() {
         // SAFETY: the pages are leaked.
         let ram = Arc::new(unsafe { guest_ram(&[page(0)]).unwrap() });
         let config = QueueConfig::default();

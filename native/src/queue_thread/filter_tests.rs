@@ -198,13 +198,13 @@ fn accepts(ring: &mut IoUring, operation: u8, file: io_uring::types::Fixed) -> b
 }
 
 #[test]
-fn a_disk_thread_makes_no_system_call_but_the_loops() {
+fn a_disk_thread_makes_only_the_system_calls_of_the_loop() {
     let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
     filter_allows_just(fixture.worker(0), &[]);
 }
 
 #[test]
-fn an_entropy_thread_asks_for_random_bytes_without_flags() {
+fn an_entropy_thread_calls_getrandom_without_flags() {
     filter_allows_just(RngWorker::new(None), &[Call { number: libc::SYS_getrandom, arguments: [0; 6] }]);
 }
 
@@ -222,12 +222,12 @@ fn a_balloon_thread_punches_holes_unless_it_deflates() {
 }
 
 #[test]
-fn the_ring_of_a_balloon_thread_takes_what_does_nothing() {
+fn the_ring_of_a_balloon_thread_accepts_only_nops() {
     ring_allows_just(balloon(balloon_role::INFLATE));
 }
 
 #[test]
-fn the_ring_of_a_disk_takes_the_operations_of_its_image() {
+fn the_ring_of_a_disk_accepts_the_operations_of_its_image() {
     let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
     ring_allows_just(fixture.worker(0));
     let worker = fixture.worker(READONLY);
@@ -236,13 +236,13 @@ fn the_ring_of_a_disk_takes_the_operations_of_its_image() {
 }
 
 #[test]
-fn the_ring_of_an_entropy_thread_takes_only_those_of_the_loop() {
+fn the_ring_of_an_entropy_thread_accepts_only_operations_of_the_loop() {
     ring_allows_just(RngWorker::new(None));
 }
 
 /// A thread that moves frames can use its wire, in one direction, and its eventfds, and nothing else.
 #[test]
-fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
+fn a_network_thread_reads_or_writes_its_wire() {
     use crate::net::{Receiver, Transmitter, Wire};
     let fixture = Fixture::new(memory_file(), FEATURES, 0);
     let (wake, notice, files) = (EventFd::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
@@ -284,7 +284,7 @@ fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
 
 /// With shared memory, the file only carries wake-ups.
 #[test]
-fn a_thread_that_shares_memory_wakes_the_other_end() {
+fn a_thread_with_shared_memory_wakes_its_peer() {
     use crate::net::{Receiver, SharedFds, Transmitter, Wire};
     let fixture = Fixture::new(memory_file(), FEATURES, 0);
     let (wake, notice, files) = (EventFd::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
@@ -323,7 +323,7 @@ fn scsi_threads_only_signal_each_other_and_the_machine_thread() {
 }
 
 #[test]
-fn the_ring_of_a_scsi_thread_takes_the_operations_of_images() {
+fn the_ring_of_a_scsi_thread_accepts_the_operations_of_images() {
     let (controller, _machine) = scsi();
     ring_allows_just(ScsiWorker::new(controller.clone()));
     ring_allows_just(ControlWorker(controller));

@@ -155,7 +155,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             let now = if self.ready.is_empty() { None } else { Some(now_ns()) };
             self.begin_steps(now);
             self.take_requests()?;
-            self.tell_driver();
+            self.notify_driver();
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
                 self.goes_on = !self.context.shared.stop.load(SeqCst);
@@ -469,7 +469,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
     }
 
     /// Publishes the completed requests, and interrupts the driver if it asked for an interrupt.
-    fn tell_driver(&mut self) {
+    fn notify_driver(&mut self) {
         let Context { shared, counters, .. } = self.context;
         shared.position.store(pack(self.queue.position()), Relaxed);
         if !self.queue.publish() {

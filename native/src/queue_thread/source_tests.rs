@@ -45,7 +45,7 @@ impl Worker for Counting {
 }
 
 #[test]
-fn requests_that_wait_are_asked_again_when_a_source_is_ready_and_survive_a_stop() {
+fn waiting_requests_are_retried_when_a_source_is_ready_and_survive_a_stop() {
     let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
     fixture.stop();
     let source = Arc::new(EventFd::new().unwrap());

@@ -30,12 +30,12 @@ fn kinds(reactor: &Reactor, room: usize, queues: &dyn QueueEvents) -> Vec<u32> {
 }
 
 #[test]
-fn nothing_is_lost_when_there_is_no_room() {
+fn no_event_is_lost_when_the_buffer_is_full() {
     let reactor = Reactor::new().unwrap();
     let queues = Broken(AtomicUsize::new(3));
     for vcpu in [2, 63] {
-        reactor.mailbox(vcpu).tell_exit(2, 0);
-        reactor.mailbox(vcpu).tell_ended(5, false);
+        reactor.mailbox(vcpu).report_exit(2, 0);
+        reactor.mailbox(vcpu).report_ended(5, false);
         reactor.post_vcpu(vcpu);
     }
     reactor.post_queue();
@@ -51,12 +51,12 @@ fn nothing_is_lost_when_there_is_no_room() {
 }
 
 #[test]
-fn an_event_says_what_it_is_about() {
+fn an_event_has_its_source_and_kind() {
     let reactor = Reactor::new().unwrap();
-    reactor.mailbox(7).tell_exit(17, 100);
-    assert!(reactor.mailbox(7).tell_parked(reactor.mailbox(7).word()));
+    reactor.mailbox(7).report_exit(17, 100);
+    assert!(reactor.mailbox(7).report_parked(reactor.mailbox(7).word()));
     assert_ne!(reactor.mailbox(7).word() & PARKED, 0);
-    reactor.mailbox(7).tell_ended(libc::EFAULT, true);
+    reactor.mailbox(7).report_ended(libc::EFAULT, true);
     reactor.post_vcpu(7);
     let mut events = [Event::default(); 4];
     assert_eq!(reactor.wait(&mut events, None, &NoQueues, None), Ok(3));
@@ -66,14 +66,14 @@ fn an_event_says_what_it_is_about() {
 }
 
 #[test]
-fn fds_are_seen_even_when_posts_never_pause() {
+fn fds_are_polled_even_during_continuous_posts() {
     let reactor = Reactor::new().unwrap();
     let fd = EventFd::new().unwrap();
     reactor.watch(fd.as_raw_fd(), 11, Ready::Readable, true).unwrap();
     fd.signal();
     let mut waits = 0;
     loop {
-        reactor.mailbox(1).tell_exit(2, 0);
+        reactor.mailbox(1).report_exit(2, 0);
         reactor.post_vcpu(1);
         waits += 1;
         if kinds(&reactor, 4, &NoQueues).contains(&kind::FD) {
@@ -141,7 +141,7 @@ fn no_post_is_missed_on_the_way_to_sleep() {
                 if round % 16 == 0 {
                     std::thread::sleep(Duration::from_micros(100));
                 }
-                reactor.mailbox(1).tell_exit(2, 0);
+                reactor.mailbox(1).report_exit(2, 0);
                 reactor.post_vcpu(1);
                 while seen.load(SeqCst) == round {
                     std::hint::spin_loop();

@@ -30,7 +30,7 @@ fn buffers_are_filled_with_different_bytes() {
 }
 
 #[test]
-fn a_request_of_any_size_gets_a_part() {
+fn a_request_of_any_size_is_filled_partly() {
     let mut rng = start(None);
     rng.driver.offer(&[in_(0x8_0000, 1 << 20)]);
     rng.kick.signal();
@@ -40,7 +40,7 @@ fn a_request_of_any_size_gets_a_part() {
 }
 
 #[test]
-fn a_request_without_a_writable_buffer_ends_the_queue() {
+fn a_request_without_a_writable_buffer_breaks_the_queue() {
     let mut rng = start(None);
     rng.driver.offer(&[out(0x8000, 16)]);
     rng.kick.signal();
@@ -49,7 +49,7 @@ fn a_request_without_a_writable_buffer_ends_the_queue() {
 }
 
 #[test]
-fn a_limit_holds_back_what_exceeds_it() {
+fn a_limit_delays_requests_that_exceed_it() {
     let limits = RateLimits { bytes: 1, bytes_burst: 1000, ..RateLimits::default() };
     let limiter = Arc::new(Limiter::new(&limits));
     let mut rng = start(Some(limiter.clone()));

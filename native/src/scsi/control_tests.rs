@@ -94,7 +94,7 @@ fn tasks_are_queried_and_aborted_by_tag() {
 }
 
 #[test]
-fn a_reset_ends_all_commands_and_is_told() {
+fn a_reset_aborts_all_commands_and_sets_a_unit_attention() {
     let mut bus = Bus::new();
     let mut control = control(&bus);
     hold_reads(&mut bus, &[1, 2]);
@@ -114,7 +114,7 @@ fn a_reset_ends_all_commands_and_is_told() {
 }
 
 #[test]
-fn functions_of_nobody_and_of_no_kind_are_refused() {
+fn functions_for_missing_targets_and_unknown_functions_are_rejected() {
     let bus = Bus::new();
     let mut control = control(&bus);
     assert_eq!(manage(&mut control, 5, Address { target: 0, lun: 9 }, 0), 12);

@@ -93,7 +93,7 @@ impl Controller {
             return Err(Errno(libc::EEXIST));
         }
         let target = unit.address.target;
-        units.values().filter(|other| other.address.target == target).for_each(tell_of_units);
+        units.values().filter(|other| other.address.target == target).for_each(notify_units_changed);
         units.insert(unit.address, Arc::new(unit));
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Controller {
         let _changing = lock(&self.changing);
         let mut units = self.units.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let unit = units.remove(&address).ok_or(Errno(libc::ENOENT))?;
-        units.values().filter(|other| other.address.target == address.target).for_each(tell_of_units);
+        units.values().filter(|other| other.address.target == address.target).for_each(notify_units_changed);
         drop(units);
         unit.stop_counting();
         self.discard(unit.take_medium());
@@ -167,14 +167,14 @@ impl Controller {
     }
 
     /// Asks the machine thread to settle and check the trays.
-    pub fn tell_machine(&self) {
+    pub fn signal_machine(&self) {
         epoll::signal(self.machine.as_raw_fd());
     }
 
     /// Makes the queue threads retry their requests.
     pub fn wake_queues(&self) {
         self.wake.store(true, SeqCst);
-        self.tell_machine();
+        self.signal_machine();
     }
 
     /// The eventfds that a request queue's thread writes to.
@@ -193,6 +193,6 @@ impl Controller {
     }
 }
 
-fn tell_of_units(unit: &Arc<Unit>) {
+fn notify_units_changed(unit: &Arc<Unit>) {
     unit.attend(attention::UNITS_CHANGED);
 }

@@ -64,7 +64,7 @@ fn the_configuration_is_that_of_the_medium() {
 }
 
 #[test]
-fn what_installers_ask_of_a_drive_is_answered() {
+fn commands_that_installers_send_to_a_drive_succeed() {
     let mut bus = Bus::new();
     let disc = bus.cd(&[0x51, 0, 0, 0, 0, 0, 0, 0, 255, 0], 255).good();
     assert_eq!((disc.len(), &disc[..8]), (34, &[0, 32, 0x0e, 1, 1, 1, 1, 0x20][..]));
@@ -134,7 +134,7 @@ fn the_driver_opens_and_locks_the_tray() {
 }
 
 #[test]
-fn a_medium_is_closed_when_no_request_has_it_any_more() {
+fn a_medium_is_closed_when_no_request_uses_it() {
     let mut bus = Bus::new();
     let file = memory_file();
     let medium = image(&file, 10 * 2048, true);
@@ -164,7 +164,7 @@ fn a_medium_is_closed_when_no_request_has_it_any_more() {
 }
 
 #[test]
-fn places_of_files_are_used_again_by_running_queues() {
+fn file_slots_are_reused_by_running_queues() {
     let mut bus = Bus::new();
     let file = memory_file();
     for round in 0..600u64 {

@@ -32,7 +32,7 @@ pub fn start_stop_unit(command: &Command) -> Answer {
     })?;
     if changed {
         command.controller.events.medium_changed(command.unit);
-        command.controller.tell_machine();
+        command.controller.signal_machine();
     }
     Ok(Action::Done)
 }
@@ -46,7 +46,7 @@ pub fn prevent_allow_medium_removal(command: &Command) -> Answer {
     let locked = command.cdb[4] & PREVENT != 0;
     let changed = command.unit.drive(|drive| std::mem::replace(&mut drive.locked, locked) != locked);
     if changed {
-        command.controller.tell_machine();
+        command.controller.signal_machine();
     }
     Ok(Action::Done)
 }

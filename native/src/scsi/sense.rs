@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn both_formats_have_the_same_content() {
         let sense = UNRECOVERED_READ.at(0x1234_5678);
         let fixed = [0xf0, 0, 3, 0x12, 0x34, 0x56, 0x78, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0];
         assert_eq!(sense.encode(false), fixed);
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn a_block_beyond_32_bits_is_left_out_of_the_fixed_format() {
+    fn a_block_beyond_32_bits_is_omitted_from_the_fixed_format() {
         let sense = WRITE_ERROR.at(1 << 32);
         assert_eq!(sense.encode(false)[..8], [0x70, 0, 3, 0, 0, 0, 0, 10]);
         assert_eq!(sense.encode(true)[12..20], (1u64 << 32).to_be_bytes());
     }
 
     #[test]
-    fn the_field_of_an_illegal_request_is_pointed_to() {
+    fn the_sense_data_points_to_the_invalid_field() {
         assert_eq!(invalid_cdb(2).encode(false)[12..], [0x24, 0, 0, 0xc0, 0, 2]);
         let descriptor = [0x72, 5, 0x26, 0, 0, 0, 0, 8, 2, 6, 0, 0, 0x80, 1, 4, 0];
         assert_eq!(invalid_parameter(0x104).encode(true), descriptor);

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_cut_by_tag_or_all_and_known_until_they_end() {
+    fn commands_are_aborted_by_tag_or_all_and_tracked_until_they_end() {
         let tasks = Tasks::default();
         let [first, second] = [7, 9].map(|tag| tasks.begin(tag));
         assert!(tasks.has_tag(Some(9)) && !tasks.has_tag(Some(8)));

@@ -14,7 +14,7 @@ fn pattern(seed: u8) -> [u8; 1024] {
 }
 
 #[test]
-fn data_is_written_and_read_by_every_length_of_command() {
+fn data_is_written_and_read_by_commands_of_every_length() {
     let mut bus = Bus::new();
     let commands: [(&[u8], &[u8]); 4] = [
         (&[0x0a, 0, 0, 5, 2, 0], &[0x08, 0, 0, 5, 2, 0]),
@@ -69,7 +69,7 @@ fn a_unit_counts_its_commands_until_it_is_removed() {
 }
 
 #[test]
-fn what_a_buffer_has_too_much_is_the_residual_and_too_little_an_overrun() {
+fn excess_buffer_space_is_the_residual_and_too_little_is_an_overrun() {
     let mut bus = Bus::new();
     bus.disk.write_all_at(&pattern(3), 0).unwrap();
     let read = [0x28, 0, 0, 0, 0, 0, 0, 0, 2, 0];
@@ -88,7 +88,7 @@ fn what_a_buffer_has_too_much_is_the_residual_and_too_little_an_overrun() {
 }
 
 #[test]
-fn what_lies_beyond_the_disk_is_out_of_range() {
+fn blocks_beyond_the_disk_are_out_of_range() {
     let mut bus = Bus::new();
     let last = [0x28, 0, 0, 0, 0x0f, 0xff, 0, 0, 1, 0];
     assert_eq!(bus.disk(&last, &[], 512).good().len(), 512);
@@ -257,7 +257,7 @@ fn blocks_are_deallocated_and_zeroed() {
 }
 
 #[test]
-fn flushes_and_what_needs_no_work_succeed() {
+fn flushes_and_no_ops_succeed() {
     let mut bus = Bus::new();
     for cdb in [[0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0x1b, 0, 0, 0, 1, 0, 0, 0, 0, 0]] {
         assert_eq!(bus.disk(&cdb, &[], 0).good(), []);
@@ -333,7 +333,7 @@ fn a_failing_disk_is_a_medium_error_at_its_block() {
 }
 
 #[test]
-fn a_limit_holds_up_the_requests_of_its_disk_alone() {
+fn a_limit_delays_only_the_requests_of_its_disk() {
     let mut bus = Bus::new();
     bus.limiter.set(&RateLimits { operations: 1, operations_burst: 1, ..RateLimits::default() });
     let read = [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0];
@@ -355,7 +355,7 @@ fn a_limit_holds_up_the_requests_of_its_disk_alone() {
 }
 
 #[test]
-fn held_requests_are_unfinished_after_a_stop_and_served_by_the_next_start() {
+fn delayed_requests_are_unfinished_after_a_stop_and_served_after_the_next_start() {
     let mut bus = Bus::new();
     bus.limiter.set(&RateLimits { operations: 1, operations_burst: 1, ..RateLimits::default() });
     bus.disk.write_all_at(&pattern(1), 0).unwrap();
@@ -392,7 +392,7 @@ fn a_request_without_room_or_command_breaks_the_queue() {
 }
 
 #[test]
-fn sizes_of_commands_and_sense_data_are_the_drivers() {
+fn command_and_sense_sizes_are_set_by_the_driver() {
     use crate::queue::testing::{in_, out};
     let mut bus = Bus::new();
     bus.controller.set_sizes(12, 20).unwrap();

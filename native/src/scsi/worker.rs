@@ -346,7 +346,7 @@ impl ScsiWorker {
         };
         drop(work);
         if removed {
-            self.controller.tell_machine();
+            self.controller.signal_machine();
         }
     }
 

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn instruction_and_table_agree_in_any_pieces() {
+    fn instruction_and_table_agree_for_any_chunks() {
         let bytes: Vec<u8> = (0..1000u32).map(|at| (at * at / 8) as u8).collect();
         let whole = by_table(0, &bytes);
         for cut in 0..bytes.len() {

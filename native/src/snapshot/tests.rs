@@ -98,7 +98,7 @@ fn a_copy_has_the_same_bytes_without_holes_and_zero_pages() {
 }
 
 #[test]
-fn a_verification_finds_every_change() {
+fn verification_detects_every_change() {
     let size = 3 * CHUNK;
     let source = file(size);
     source.write_all_at(&[1; 100], CHUNK as u64 + 10).unwrap();
@@ -155,7 +155,7 @@ impl Drop for Mapping {
 }
 
 #[test]
-fn private_memory_is_what_was_written_over_the_file() {
+fn private_memory_contains_only_pages_written_over_the_file() {
     let size = 4 * CHUNK;
     let below = file(size);
     below.write_all_at(&[1; 3 * PAGE], 0).unwrap();
@@ -191,7 +191,7 @@ fn private_memory_is_what_was_written_over_the_file() {
 }
 
 #[test]
-fn a_closed_gate_ends_a_job_that_then_touches_no_memory() {
+fn a_closed_gate_ends_a_job_before_it_touches_memory() {
     let size = 64 * CHUNK;
     let memory = Mapping::new(size, None);
     (0..size).step_by(PAGE).for_each(|at| memory.write(at, 1));
@@ -210,7 +210,7 @@ fn a_closed_gate_ends_a_job_that_then_touches_no_memory() {
 }
 
 #[test]
-fn what_a_file_system_refuses_is_reported_with_its_place() {
+fn file_system_errors_are_reported_with_their_offset() {
     let source = file(2 * CHUNK);
     source.write_all_at(&[1; PAGE], CHUNK as u64).unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -250,7 +250,7 @@ fn a_clone_falls_back_to_a_copy() {
 }
 
 #[test]
-fn parts_that_make_no_sense_are_refused() {
+fn invalid_parts_are_rejected() {
     let target = file(CHUNK);
     let copy = JobPart { target_fd: target.as_raw_fd(), ..part(action::COPY_PRIVATE, CHUNK) };
     let mut beyond = JobPart { range_count: 1, ..copy };

@@ -70,7 +70,7 @@ impl Carried {
     pub fn pause(&self) -> Result<()> {
         self.alive()?;
         if self.core.mailbox().set(PAUSE) & PARKED != 0 {
-            self.core.mailbox().tell_still_parked();
+            self.core.mailbox().report_still_parked();
             self.core.post();
         } else {
             self.core.reactor.interrupt();
@@ -152,7 +152,7 @@ impl Carried {
             return Ran::Idle;
         }
         self.core.set_state(VcpuState::Parked);
-        if self.core.mailbox().tell_parked(word) {
+        if self.core.mailbox().report_parked(word) {
             self.core.post();
         }
         Ran::Interrupted
@@ -187,7 +187,7 @@ impl Carried {
                 })
             }
             Ok(Entered::Interrupted) => {
-                self.watcher.tell();
+                self.watcher.acknowledge();
                 Ran::Interrupted
             }
             Err(errno) => {

@@ -117,7 +117,7 @@ impl Core {
     /// Reports that the vCPU has ended. May run in a signal handler.
     pub fn report_end(&self, errno: i32, death: bool) {
         self.set_state(VcpuState::Stopped);
-        self.mailbox().tell_ended(errno, death);
+        self.mailbox().report_ended(errno, death);
         self.post();
     }
 }

@@ -60,7 +60,7 @@ impl VcpuThread {
     pub fn pause(&self) -> Result<()> {
         self.alive()?;
         if self.core.mailbox().set(PAUSE) & PARKED != 0 {
-            self.core.mailbox().tell_still_parked();
+            self.core.mailbox().report_still_parked();
             self.core.post();
         } else {
             self.leave_kvm();
@@ -148,7 +148,7 @@ impl Core {
     fn exchange(&self, left: u64, ran_ns: u64, spin: &mut Spin) -> std::result::Result<u64, Stopped> {
         let reason = self.run_page.exit_reason();
         self.set_state(VcpuState::Waiting);
-        self.mailbox().tell_exit(reason, ran_ns);
+        self.mailbox().report_exit(reason, ran_ns);
         self.post();
         self.wait_answered(spin)?;
         let answered = now_ns();
@@ -182,7 +182,7 @@ impl Core {
             }
             if word & PARKED != 0 {
                 mailbox.sleep(|word| word & (PAUSE | PARKED | STOP) == PAUSE | PARKED);
-            } else if mailbox.tell_parked(word) {
+            } else if mailbox.report_parked(word) {
                 self.post();
             }
         }

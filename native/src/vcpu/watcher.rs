@@ -25,7 +25,7 @@ const KICKING: u32 = 2;
 /// Something has happened that the machine thread has not looked at; the watcher sleeps.
 const DUE: u32 = 3;
 /// The machine thread has been notified; the watcher sleeps.
-const TOLD: u32 = 4;
+const ACKNOWLEDGED: u32 = 4;
 const STOPPED: u32 = 5;
 
 const FOREVER: u64 = u64::MAX;
@@ -84,21 +84,21 @@ impl Watcher {
                 }
                 true
             }
-            Err(TOLD) => {
-                let entered = state.compare_exchange(TOLD, INSIDE, SeqCst, SeqCst).is_ok();
+            Err(ACKNOWLEDGED) => {
+                let entered = state.compare_exchange(ACKNOWLEDGED, INSIDE, SeqCst, SeqCst).is_ok();
                 futex::wake(state);
                 entered
             }
             Err(_) => {
-                self.tell();
+                self.acknowledge();
                 false
             }
         }
     }
 
     /// Called when the machine thread looks for the reason of an interruption, if there was one.
-    pub fn tell(&self) {
-        let _ = self.shared.state.compare_exchange(DUE, TOLD, SeqCst, SeqCst);
+    pub fn acknowledge(&self) {
+        let _ = self.shared.state.compare_exchange(DUE, ACKNOWLEDGED, SeqCst, SeqCst);
     }
 
     /// Called after KVM_RUN.
@@ -151,7 +151,7 @@ impl Shared {
         loop {
             match self.state.load(SeqCst) {
                 STOPPED => return Ok(()),
-                state @ (DUE | TOLD) => futex::wait(&self.state, state),
+                state @ (DUE | ACKNOWLEDGED) => futex::wait(&self.state, state),
                 _ => self.watch()?,
             }
         }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_not_lost_with_the_signal_that_announces_it() {
+    fn a_deadline_is_not_lost_with_its_signal() {
         let alone = Alone::new();
         assert_eq!(alone.shared().settle_deadline(), FOREVER);
         assert!(alone.run_guest(5_000));

@@ -157,7 +157,7 @@ fn within(ns: u64) -> Option<u64> {
 }
 
 #[test]
-fn answers_reach_the_guest() {
+fn responses_reach_the_guest() {
     on_each(&ECHO, |guest| {
         guest.vcpu(Vcpu::resume);
         for value in [3, 141, 59] {
@@ -214,7 +214,7 @@ fn a_guest_that_never_exits_is_paused_and_stopped() {
 }
 
 #[test]
-fn a_guest_that_never_exits_keeps_no_event_from_the_waiting_thread() {
+fn a_guest_that_never_exits_does_not_block_events() {
     on_each(&SPIN, |guest| {
         let fd = Arc::new(EventFd::new().unwrap());
         guest.vm.reactor().watch(fd.as_raw_fd(), 7, Ready::Readable, true).unwrap();
@@ -252,15 +252,15 @@ fn shutting_down_frees_a_vcpu_in_the_middle_of_an_exit_and_the_waiting_thread() 
 }
 
 #[test]
-fn shutting_down_gets_the_waiting_thread_out_of_the_guest_that_it_runs() {
-    let (tell, told) = std::sync::mpsc::channel();
+fn shutting_down_interrupts_a_waiting_thread_that_runs_the_guest() {
+    let (sender, receiver) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || {
         let Some(guest) = Guest::new(&SPIN, On::WaitingThread) else { return };
         guest.vcpu(Vcpu::resume);
-        tell.send(guest.vm.clone()).unwrap();
+        sender.send(guest.vm.clone()).unwrap();
         assert_eq!(guest.vm.wait(&mut [Event::default()], None), Err(Errno(libc::ECANCELED)));
     });
-    if let Ok(vm) = told.recv() {
+    if let Ok(vm) = receiver.recv() {
         vm.shutdown();
     }
     waiter.join().unwrap();

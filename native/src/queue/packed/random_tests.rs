@@ -119,7 +119,7 @@ fn run(seed: u64, size: u32, features: u64) {
 }
 
 #[test]
-fn every_chain_is_served_once() {
+fn every_chain_is_served_exactly_once() {
     for (seed, size) in [(1, 1), (2, 2), (3, 7), (4, 64), (5, 251), (6, 256)] {
         run(seed, size, feature::EVENT_IDX);
         run(seed, size, feature::EVENT_IDX | feature::INDIRECT_DESC);
@@ -128,7 +128,7 @@ fn every_chain_is_served_once() {
 
 /// The driver sleeps until the interrupt that it asked for: none may be missing.
 #[test]
-fn an_interrupt_that_was_asked_for_comes() {
+fn a_requested_interrupt_is_sent() {
     for size in [1u32, 2, 5, 32] {
         let ram = ram();
         let mut random = Random(u64::from(size));

@@ -26,7 +26,7 @@ fn serve<'m>(queue: &mut PackedQueue<'m>, len: u32) {
 }
 
 #[test]
-fn chains_are_taken_in_order_and_given_back_in_any() {
+fn chains_are_taken_in_order_and_returned_in_any_order() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     driver.offer(&[out(0x8000, 16), in_(0x9000, 512), in_(0xa000, 1)]);
@@ -53,7 +53,7 @@ fn chains_are_taken_in_order_and_given_back_in_any() {
 }
 
 #[test]
-fn the_end_of_the_ring_is_passed_by_chains_of_any_length() {
+fn chains_of_any_length_wrap_around_the_ring() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     let mut queue = queue(&driver, 0);
@@ -71,7 +71,7 @@ fn the_end_of_the_ring_is_passed_by_chains_of_any_length() {
 }
 
 #[test]
-fn a_full_ring_is_taken_and_nothing_more() {
+fn takes_a_full_ring_and_nothing_more() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     let mut queue = queue(&driver, 0);
@@ -91,7 +91,7 @@ fn a_full_ring_is_taken_and_nothing_more() {
 }
 
 #[test]
-fn an_indirect_table_has_its_buffers_in_order_and_takes_one_place() {
+fn an_indirect_table_has_its_buffers_in_order_and_uses_one_descriptor() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     // Links are meaningless in the table.
@@ -118,7 +118,7 @@ fn a_buffer_may_cross_from_one_region_of_ram_into_the_next() {
 }
 
 #[test]
-fn what_is_unfinished_is_read_again_though_the_ring_has_been_overwritten() {
+fn unfinished_chains_can_be_resumed_after_the_ring_was_overwritten() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     let mut queue = queue(&driver, feature::INDIRECT_DESC);
@@ -158,7 +158,7 @@ fn what_is_unfinished_is_read_again_though_the_ring_has_been_overwritten() {
 }
 
 #[test]
-fn only_chains_that_were_taken_can_be_read_again() {
+fn only_chains_that_were_taken_can_be_restored() {
     let ram = ram();
     let driver = PackedDriver::new(&ram, SIZE);
     let at = |available, used| {
@@ -188,7 +188,7 @@ fn only_chains_that_were_taken_can_be_read_again() {
 }
 
 #[test]
-fn rings_and_positions_that_cannot_be_are_refused() {
+fn invalid_rings_and_positions_are_rejected() {
     let ram = ram();
     let good = PackedDriver::new(&ram, SIZE).layout;
     let refused = |layout: QueueLayout| PackedQueue::new(&ram, &layout).err().expect("refused").0;
@@ -211,7 +211,7 @@ fn rings_and_positions_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_a_hostile_driver_puts_into_its_ring_is_named() {
+fn errors_of_a_hostile_driver_are_named() {
     let none = 0;
     let indirect = feature::INDIRECT_DESC;
     let text = broken(none, |driver| {
@@ -242,7 +242,7 @@ fn what_a_hostile_driver_puts_into_its_ring_is_named() {
 }
 
 #[test]
-fn a_chain_is_not_taken_twice_however_often_the_driver_offers_its_descriptors() {
+fn a_chain_is_not_taken_twice_if_its_descriptors_are_offered_repeatedly() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     let mut queue = queue(&driver, 0);
@@ -258,7 +258,7 @@ fn a_chain_is_not_taken_twice_however_often_the_driver_offers_its_descriptors() 
 }
 
 #[test]
-fn a_chain_of_4_gib_is_refused() {
+fn a_chain_of_4_gib_is_rejected() {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), 8 << 20)]).unwrap();
     let mut driver = PackedDriver::new(&ram, SIZE);
     driver.write_table(0x4000, &[in_(0, 8 << 20); 512]);
@@ -288,7 +288,7 @@ fn without_event_idx_flags_suppress_interrupts_and_kicks() {
 }
 
 #[test]
-fn a_kick_is_asked_for_until_chains_are_taken_or_it_is_declined() {
+fn kicks_are_requested_until_chains_are_taken_or_kicks_are_disabled() {
     for features in [0, feature::EVENT_IDX] {
         let ram = ram();
         let mut driver = PackedDriver::new(&ram, SIZE);
@@ -307,7 +307,7 @@ fn a_kick_is_asked_for_until_chains_are_taken_or_it_is_declined() {
 }
 
 #[test]
-fn with_event_idx_kicks_are_asked_for_at_the_next_descriptor() {
+fn with_event_idx_kicks_are_requested_at_the_next_descriptor() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
     let mut queue = queue(&driver, feature::EVENT_IDX);

@@ -22,7 +22,7 @@ fn broken<T>(features: u64, offer: impl FnOnce(&mut Driver) -> T) -> String {
 }
 
 #[test]
-fn chains_are_taken_in_order_and_given_back() {
+fn chains_are_taken_in_order_and_returned() {
     let ram = ram();
     let mut driver = Driver::new(&ram, SIZE);
     driver.offer(&[out(0x8000, 16), in_(0x9000, 512), in_(0xa000, 1)]);
@@ -82,7 +82,7 @@ fn a_buffer_may_cross_from_one_region_of_ram_into_the_next_but_not_leave_it() {
 }
 
 #[test]
-fn rings_that_are_not_in_ram_or_not_aligned_are_refused() {
+fn rings_outside_ram_or_misaligned_are_rejected() {
     let ram = ram();
     let good = Driver::new(&ram, SIZE).layout;
     let refused = |layout: QueueLayout| SplitQueue::new(&ram, &layout).err().expect("refused").0;
@@ -97,7 +97,7 @@ fn rings_that_are_not_in_ram_or_not_aligned_are_refused() {
 }
 
 #[test]
-fn what_a_hostile_driver_puts_into_its_rings_is_named() {
+fn errors_of_a_hostile_driver_are_named() {
     let none = 0;
     let indirect = feature::INDIRECT_DESC;
     assert_eq!(broken(none, |driver| driver.set_available_index(9)), "offered 9 chains in a queue of 8");
@@ -140,7 +140,7 @@ fn what_a_hostile_driver_puts_into_its_rings_is_named() {
 }
 
 #[test]
-fn a_chain_of_4_gib_is_refused() {
+fn a_chain_of_4_gib_is_rejected() {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), 8 << 20)]).unwrap();
     let mut driver = Driver::new(&ram, SIZE);
     driver.write_table(0x4000, &[in_(0, 8 << 20); 512]);
@@ -168,7 +168,7 @@ fn without_event_idx_flags_suppress_interrupts_and_kicks() {
 }
 
 #[test]
-fn a_kick_is_asked_for_until_chains_are_taken_or_it_is_declined() {
+fn kicks_are_requested_until_chains_are_taken_or_kicks_are_disabled() {
     for features in [0, feature::EVENT_IDX] {
         let ram = ram();
         let mut driver = Driver::new(&ram, SIZE);
@@ -215,7 +215,7 @@ fn with_event_idx_indices_suppress_them() {
 }
 
 #[test]
-fn a_kick_may_be_asked_for_when_more_than_one_chain_is_there() {
+fn a_kick_can_be_requested_when_more_than_one_chain_is_available() {
     let ram = ram();
     let mut driver = Driver::new(&ram, SIZE);
     driver.start_at(Position { available: 65534, used: 65534 });
