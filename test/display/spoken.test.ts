@@ -31,7 +31,7 @@ describe('the UI for a screen reader', () => {
   });
 
   /** Lets time pass until nothing more is said. @returns what was said since the last time, by line */
-  async function heard(driver: TerminalDriver): Promise<string[]> {
+  async function spoken(driver: TerminalDriver): Promise<string[]> {
     await new Promise(resolve => setTimeout(resolve, 60));
     clock.advance(100);
     await new Promise(resolve => setTimeout(resolve, 20));
@@ -51,46 +51,46 @@ describe('the UI for a screen reader', () => {
     engine.add('web', busy);
     engine.add('db', busy);
     const driver = await start();
-    await heard(driver);
+    await spoken(driver);
     clock.advance(250);
-    const first = await heard(driver);
+    const first = await spoken(driver);
     expect(first).toContain('> web, running, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k');
     // The numbers stand still by themselves.
     clock.advance(5000);
-    expect((await heard(driver)).filter(line => line.includes('running'))).toEqual([]);
+    expect((await spoken(driver)).filter(line => line.includes('running'))).toEqual([]);
     driver.type('j');
-    expect(await heard(driver)).toEqual(['> db, running, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
+    expect(await spoken(driver)).toEqual(['> db, running, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
     engine.become('web', 'paused');
-    expect(await heard(driver)).toEqual(['web, paused, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
+    expect(await spoken(driver)).toEqual(['web, paused, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
   });
 
   test('has the same keys, and questions without a border', async () => {
     engine.add('web', busy);
     const driver = await start();
-    await heard(driver);
+    await spoken(driver);
     clock.advance(250);
-    await heard(driver);
+    await spoken(driver);
     driver.type('K');
-    expect(await heard(driver)).toEqual([
+    expect(await spoken(driver)).toEqual([
       'Kill web?',
       'The power is cut immediately. What the guest has not written',
       'to its disks is lost.',
       '> [ Cancel ], [ Kill ]',
     ]);
     driver.type(KEY.tab);
-    expect(await heard(driver)).toEqual(['[ Cancel ] >[ Kill ]']);
+    expect(await spoken(driver)).toEqual(['[ Cancel ] >[ Kill ]']);
     driver.type(KEY.enter);
-    expect((await heard(driver)).join('\n')).toContain('web is off: it was killed');
+    expect((await spoken(driver)).join('\n')).toContain('web is off: it was killed');
   });
 
   test('moves and erases nothing', async () => {
     engine.add('web', busy);
     const driver = await start();
-    await heard(driver);
+    await spoken(driver);
     for (const key of ['j', '?', KEY.esc, KEY.enter, KEY.tab, KEY.esc, ':']) {
       driver.type(key);
       clock.advance(100);
-      await heard(driver);
+      await spoken(driver);
     }
     expect(driver.stdout.written.replaceAll(/\x1b\[\?2004[hl]/g, '')).toMatch(/^[\x20-\x7e\n]*$/);
   });

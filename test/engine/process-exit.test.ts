@@ -15,8 +15,8 @@ async function run(program: string) {
 
 describe.skipIf(noKvm !== null)(onKvm('a process with a running VM'), () => {
   test.each([
-    ['exits when told to', 'process.exit(3);', 3],
-    ['ends by an exception that nobody catches', "throw new Error('unexpected');", 1],
+    ['exits on process.exit', 'process.exit(3);', 3],
+    ['ends by an uncaught exception', "throw new Error('unexpected');", 1],
   ])('%s', async (_, end, exitCode) => {
     const program = `
       const engine = new LocalEngine();

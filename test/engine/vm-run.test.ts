@@ -55,7 +55,7 @@ function played() {
         sent += now;
       }
     },
-    heard: () => {
+    received: () => {
       const got = receiveNow(theirs);
       return got.kind === 'data' ? reader.push(got.bytes).map(messageOf) : [];
     },
@@ -80,10 +80,10 @@ describe('a run', () => {
   });
 
   test('accepts replies to its own requests, once, and no others', async () => {
-    const { say, run, heard } = played();
+    const { say, run, received } = played();
     const paused = run.command('pause', {});
     const pressed = run.command('power-button', {});
-    await until(() => heard().length > 0);
+    await until(() => received().length > 0);
     for (const id of [7, 1e9]) await say({ kind: 'reply', id, error: 'nobody asked', result: null });
     await say({ kind: 'reply', id: 0, error: 'it does not want to', result: null });
     await expect(paused).rejects.toThrow('it does not want to');

@@ -98,7 +98,7 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
             round++;
             plug();
           });
-        const hear = (line: string) => {
+        const onLine = (line: string) => {
           said.push(line);
           const count = /^wrote (.*)$/.exec(line)?.[1];
           if (count !== undefined) writes.push(Number.parseInt(count, 16));
@@ -107,7 +107,7 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
         };
         live.onPrinted = () => {
           const lines = [...live.output.matchAll(/guest: (.*?)\r?\n/g)].map(match => match[1]!);
-          for (const line of lines.slice(said.length)) hear(line);
+          for (const line of lines.slice(said.length)) onLine(line);
         };
         machine.run();
         live.run();

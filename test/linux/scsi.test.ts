@@ -95,7 +95,7 @@ describe.skipIf(missing !== null)('Linux with a SCSI disk and a CD drive', () =>
           }
         });
       };
-      const hear = (line: string) => {
+      const onLine = (line: string) => {
         said.push(line);
         if (line === 'locked') {
           expect(() => drive.change(medium, false)).toThrow(/the guest has locked the tray of cd0/);
@@ -112,7 +112,7 @@ describe.skipIf(missing !== null)('Linux with a SCSI disk and a CD drive', () =>
       };
       live.onPrinted = () => {
         const lines = [...live.output.matchAll(/guest: (.*?)\r?\n/g)].map(match => match[1]!);
-        for (const line of lines.slice(said.length)) hear(line);
+        for (const line of lines.slice(said.length)) onLine(line);
       };
       machine.run();
       live.run();

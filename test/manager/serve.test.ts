@@ -101,17 +101,17 @@ describe('vring serve', () => {
       ],
       { reject: false, timeout: 25_000 },
     );
-    let told = '';
+    let messages = '';
     receiver.stdout.on('data', chunk => {
-      told += chunk;
+      messages += chunk;
     });
     await until(() => statSync(path, { throwIfNoEntry: false }));
     const manager = startManager([], { NOTIFY_SOCKET: path });
-    await until(() => told.includes('READY=1'));
+    await until(() => messages.includes('READY=1'));
     await attached();
     manager.kill('SIGTERM');
     await manager;
-    await until(() => /STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000\n/.test(told));
+    await until(() => /STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000\n/.test(messages));
     receiver.kill();
     await receiver;
   });

@@ -81,7 +81,7 @@ export class FakeScsiUnit implements ScsiUnit {
 export class FakeScsiController implements ScsiController {
   readonly units: FakeScsiUnit[] = [];
   readonly running = new Map<number, { kind: ScsiQueueKind; options: ScsiQueueOptions }>();
-  readonly told: string[] = [];
+  readonly notifications: string[] = [];
   sizes = [0, 0];
   hasEvents = false;
   closed = false;
@@ -114,7 +114,7 @@ export class FakeScsiController implements ScsiController {
   }
 
   notify(event: number, { target, lun }: ScsiAddress, reason: number): void {
-    this.told.push(`event ${event} of ${target}:${lun}, reason ${reason}`);
+    this.notifications.push(`event ${event} of ${target}:${lun}, reason ${reason}`);
   }
 
   missEvents(): void {

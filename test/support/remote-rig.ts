@@ -108,7 +108,7 @@ export class RawClient {
   }
 
   /** Resolves once `pattern` appears in what was received. */
-  async hears(pattern: RegExp): Promise<RegExpExecArray> {
+  async expectMessage(pattern: RegExp): Promise<RegExpExecArray> {
     return until(() => pattern.exec(this.received));
   }
 }

@@ -189,11 +189,15 @@ describe.each([0, 1, 2, 3])('software style %i', style => {
     const card = started(style);
     card.receiveBuffers(256);
     card.port.receive(frameTo(MAC_BYTES, 100), frameTo(BROADCAST_BYTES, 600));
-    const told = style > 0;
-    expect(card.state(RX_RING, 0)).toBe(STP | ENP | (told ? 0x40 : 0));
+    const hasMatchBits = style > 0;
+    expect(card.state(RX_RING, 0)).toBe(STP | ENP | (hasMatchBits ? 0x40 : 0));
     expect(card.details(RX_RING, 0) & 0xfff).toBe(104);
     expect(card.memory.readable(BUFFERS, 100)).toEqual(frameTo(MAC_BYTES, 100));
-    expect([1, 2, 3].map(index => card.state(RX_RING, index))).toEqual([STP, 0, ENP | (told ? 0x10 : 0)]);
+    expect([1, 2, 3].map(index => card.state(RX_RING, index))).toEqual([
+      STP,
+      0,
+      ENP | (hasMatchBits ? 0x10 : 0),
+    ]);
     expect(card.details(RX_RING, 3) & 0xfff).toBe(604);
     expect([card.csr(0) & RINT, card.interrupts]).toEqual([RINT, true]);
   });

@@ -102,12 +102,12 @@ describe('drives on a SCSI bus', () => {
   test('notify a driver of a new size and of their removal, if it has enabled that', () => {
     const built = attach({ type: 'scsi-hd', path: '/a' }, 'sd0');
     built.capabilities!.disk!.resize(2 ** 20);
-    expect(controller().told).toEqual([]);
+    expect(controller().notifications).toEqual([]);
     const driver = new GuestDriver(machine, 1);
     driver.negotiate(VERSION_1 | (driver.offered & 6n));
     built.capabilities!.disk!.resize(2 ** 21);
     machine.chipset.detach('sd0');
-    expect(controller().told).toEqual(['event 3 of 0:0, reason 2346', 'event 1 of 0:0, reason 2']);
+    expect(controller().notifications).toEqual(['event 3 of 0:0, reason 2346', 'event 1 of 0:0, reason 2']);
     expect(controller().units).toEqual([]);
     built.device.close!();
     expect(disk.closed).toBe(true);

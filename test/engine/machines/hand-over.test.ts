@@ -26,7 +26,7 @@ const TAKEN: FromMachine = { kind: 'taken-over', from: '1.0.0', stoodStillMs: 12
 /** A machine's process, played by the test. */
 class PlayedProcess {
   readonly machine: Machine;
-  readonly heard: (ToMachine | string)[] = [];
+  readonly received: (ToMachine | string)[] = [];
   readonly fds: number[] = [];
   readonly #theirs: number;
   readonly #gone = Promise.withResolvers<Death | null>();
@@ -71,7 +71,7 @@ class PlayedProcess {
       if (received.kind !== 'data') break;
       this.fds.push(...received.fds);
       for (const frame of this.#reader.push(received.bytes))
-        this.heard.push(
+        this.received.push(
           frame.kind === FRAME.message
             ? (messageOf(frame) as ToMachine)
             : `types ${Buffer.from(portOf(frame).bytes)}`,
@@ -83,7 +83,7 @@ class PlayedProcess {
   /** The number of the hand-over command, once it has arrived with its socket. */
   async asked(): Promise<number> {
     const command = await until(() =>
-      this.listen().heard.find(message => typeof message === 'object' && message.kind === 'command'),
+      this.listen().received.find(message => typeof message === 'object' && message.kind === 'command'),
     );
     expect(command).toMatchObject({ command: 'hand-over' });
     expect(this.fds).toHaveLength(1);
@@ -156,8 +156,8 @@ describe('a machine that is handed to another process', () => {
     const paused = run.command('pause', {});
     run.remember({ at: 1, level: 'info', text: 'noted' });
     const ping = run.command('ping', {});
-    await until(() => old.listen().heard.length === 2);
-    const pinged = old.heard[1] as { id: number };
+    await until(() => old.listen().received.length === 2);
+    const pinged = old.received[1] as { id: number };
     expect(pinged).toMatchObject({ command: 'ping' });
     old.say({ kind: 'reply', id: pinged.id, error: null, result: null });
     await ping;
@@ -172,10 +172,10 @@ describe('a machine that is handed to another process', () => {
     expect(place).toEqual(['given', 'the new one’s']);
     expect([run.machine.pid, run.machine.version]).toEqual([2, 'of 2']);
     expect(run.counters).not.toBeNull();
-    await until(() => next.listen().heard.length === 3);
-    expect(next.heard).toMatchObject(['types typed', { command: 'pause' }, { kind: 'note' }]);
-    expect(old.listen().heard).toHaveLength(2);
-    const [, pause] = next.heard as { id: number }[];
+    await until(() => next.listen().received.length === 3);
+    expect(next.received).toMatchObject(['types typed', { command: 'pause' }, { kind: 'note' }]);
+    expect(old.listen().received).toHaveLength(2);
+    const [, pause] = next.received as { id: number }[];
     next.say({ kind: 'reply', id: pause!.id, error: null, result: null });
     await paused;
     // What the old one does no longer matters.
@@ -238,8 +238,8 @@ describe('a machine whose hand-over fails continues', () => {
     old.say({ kind: 'reply', id, error: 'the disk does not stop', result: null });
     await expect(upgraded).rejects.toThrow('the disk does not stop');
     expect(next.alive).toBe(false);
-    await until(() => old.listen().heard.length === 2);
-    expect(old.heard[1]).toBe('types typed');
+    await until(() => old.listen().received.length === 2);
+    expect(old.received[1]).toBe('types typed');
   });
 
   test('when the other process dies: the old one reports it', async () => {

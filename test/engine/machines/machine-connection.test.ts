@@ -24,7 +24,7 @@ function connected() {
   return { connection, machine, hangUp };
 }
 
-function heardBy(connection: MachineConnection) {
+function listenTo(connection: MachineConnection) {
   const messages: FromMachine[] = [];
   let printed = '';
   connection.listen({
@@ -51,7 +51,7 @@ describe('a connection to a machine', () => {
       connection.close();
       closeSync(machine);
     });
-    const { messages } = heardBy(connection);
+    const { messages } = listenTo(connection);
     const unknown = { kind: 'state', state: 'humming' } as unknown as FromMachine;
     sendNow(machine, messageFrame(unknown));
     await until(() => messages.length > 0);
@@ -65,7 +65,7 @@ describe('a connection to a machine', () => {
       Buffer.concat([messageFrame({ kind: 'state', state: 'running' }), portFrame(0, Buffer.from('a'))]),
     );
     await until(() => unreadBytes(machine) === 0);
-    const { messages, printed } = heardBy(connection);
+    const { messages, printed } = listenTo(connection);
     sendNow(machine, portFrame(1, Buffer.from('b')));
     await until(() => printed() === '0:a1:b');
     expect(messages).toEqual([{ kind: 'state', state: 'running' }]);
@@ -83,7 +83,7 @@ describe('a connection to a machine', () => {
     ],
   ])('is closed on %s, and gives it as the reason', async (_, garbage, reason) => {
     const { connection, machine } = connected();
-    heardBy(connection);
+    listenTo(connection);
     sendNow(machine, garbage);
     expect(await connection.closed).toMatch(reason);
     await until(() => receiveNow(machine).kind === 'closed');
@@ -91,7 +91,7 @@ describe('a connection to a machine', () => {
 
   test('ignores frames that only a later version knows', async () => {
     const { connection, machine } = connected();
-    const { messages } = heardBy(connection);
+    const { messages } = listenTo(connection);
     sendNow(machine, Buffer.from([2, 0, 0, 0, 77, 1]));
     sendNow(machine, messageFrame({ kind: 'state', state: 'paused' }));
     await until(() => messages.length === 1);
@@ -99,7 +99,7 @@ describe('a connection to a machine', () => {
 
   test('reports no reason when the machine hangs up', async () => {
     const { connection, hangUp } = connected();
-    heardBy(connection);
+    listenTo(connection);
     hangUp();
     expect(await connection.closed).toBeNull();
     // What arrives too late does no harm.

@@ -44,7 +44,7 @@ describe('a client that violates the protocol', () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.write(text);
-    await client.hears(message);
+    await client.expectMessage(message);
     await client.closed;
     await expectAlive(rig);
   });
@@ -53,7 +53,7 @@ describe('a client that violates the protocol', () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.hello();
-    await client.hears(/"startedAt"/);
+    await client.expectMessage(/"startedAt"/);
     const message = Buffer.alloc(64 * 2 ** 20, 0x20);
     client.write(`Content-Length: ${message.length}\r\n\r\n`);
     client.socket.write(message);
@@ -66,17 +66,17 @@ describe('a client that violates the protocol', () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.send({ id: 1, method: 'vms', params: {} });
-    await client.hears(/"id":1,"error":{"code":-32002,"message":"send hello first/);
+    await client.expectMessage(/"id":1,"error":{"code":-32002,"message":"send hello first/);
     client.hello({ protocol: 99, version: '9.0', more: 'keys' });
-    await client.hears(
+    await client.expectMessage(
       /-32003,"message":"this is vring 9.0 \(protocol 99\), and the manager is vring [^ ]+ \(protocol 4\): vring manager restart /,
     );
     client.hello({ protocol: 0 });
-    await client.hears(/use the newer vring here too/);
+    await client.expectMessage(/use the newer vring here too/);
     client.hello();
-    await client.hears(/"result":{"protocol":4,/);
+    await client.expectMessage(/"result":{"protocol":4,/);
     client.hello();
-    await client.hears(/hello was sent already/);
+    await client.expectMessage(/hello was sent already/);
   });
 
   test.each([
@@ -98,7 +98,7 @@ describe('a client that violates the protocol', () => {
     const client = await rig.raw();
     client.hello();
     client.send({ id: 1, method, params });
-    await client.hears(message);
+    await client.expectMessage(message);
     expect(rig.engine.calls).toEqual([]);
     await expectAlive(rig);
   });
@@ -114,7 +114,7 @@ describe('a client that violates the protocol', () => {
     const client = await rig.raw();
     client.hello();
     client.send({ method, params });
-    await client.hears(/there is no notification/);
+    await client.expectMessage(/there is no notification/);
     await client.closed;
     await until(() => rig.notes.join().includes('raw@pts/9'));
   });
@@ -139,7 +139,7 @@ describe('a client that violates the protocol', () => {
     client.send({ id: 77, result: null });
     client.send({ id: 5, method: 'vms' });
     client.send({ id: 5, method: 'log' });
-    await client.hears(/"id":5,"result":\[\]/);
+    await client.expectMessage(/"id":5,"result":\[\]/);
     await expectAlive(rig);
   });
 
@@ -155,7 +155,7 @@ describe('a client that violates the protocol', () => {
     };
     const client = await rig.raw();
     client.hello();
-    await client.hears(/"startedAt"/);
+    await client.expectMessage(/"startedAt"/);
     client.socket.pause();
     // All at once: the manager has received them all before it answers the first.
     for (let id = 1; id < 20_000; id++) client.send({ id, method: id % 2 === 0 ? 'vms' : 'subscribe' });
@@ -174,7 +174,7 @@ describe('a client that violates the protocol', () => {
 
     // Once it reads again, it gets its responses.
     client.socket.resume();
-    await client.hears(/"id":100,"result"/);
+    await client.expectMessage(/"id":100,"result"/);
   });
 
   test('that stops reading gets the current state once it reads again, not everything it missed', async () => {
@@ -193,7 +193,7 @@ describe('a client that violates the protocol', () => {
     client.hello();
     client.send({ id: 1, method: 'subscribe' });
     client.send({ id: 2, method: 'console/open', params: { console: 1, id: 'web' } });
-    await client.hears(/"id":2,"result":null/);
+    await client.expectMessage(/"id":2,"result":null/);
     client.socket.pause();
     const line = 'x'.repeat(1023);
     for (let round = 0; round < 4000; round++) {
@@ -205,8 +205,8 @@ describe('a client that violates the protocol', () => {
     rig.engine.become('web', 'off', { reason: 'the last' });
     const before = client.received.length;
     client.socket.resume();
-    await client.hears(/the last/);
-    await client.hears(/"again":true/);
+    await client.expectMessage(/the last/);
+    await client.expectMessage(/"again":true/);
     // Its output precedes its end, after which no more is expected.
     const printed = client.received.indexOf(Buffer.from('the end').toString('base64'));
     expect(printed).toBeGreaterThan(0);

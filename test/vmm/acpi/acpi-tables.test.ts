@@ -233,11 +233,11 @@ describe('a hot-pluggable slot', () => {
     expect(execute('evaluate \\_SB.PCI0.SF00._EJ0 1')).not.toMatch(/error|AE_/i);
     const ejected = execute('evaluate \\_SB.PCI0.S100._EJ0 1', 'evaluate \\_SB.PCI0.B0EJ');
     expect(ejected).toMatch(/\[Integer\] = 0*4\b/);
-    const told = execute(
+    const output = execute(
       'evaluate \\_SB.PCI0.S100._EJ0 1',
       ...['evaluate \\_GPE._E01', 'evaluate \\_SB.PCI0.PCIU'],
     );
-    expect(told).not.toMatch(/AE_(?!OK)/);
+    expect(output).not.toMatch(/AE_(?!OK)/);
   });
 
   it('is absent from the tables of a machine without one', () => {

@@ -42,12 +42,12 @@ async function hold(word: string, program: string, ...args: string[]): Promise<n
   if (program.startsWith('qemu-system')) child.stdin!.write('{"execute": "qmp_capabilities"}\n');
   let printed = '';
   await new Promise<void>((resolve, reject) => {
-    const heard = (chunk: Buffer) => {
+    const onOutput = (chunk: Buffer) => {
       printed += chunk;
       if (printed.includes(word)) resolve();
     };
-    child.stdout!.on('data', heard);
-    child.stderr!.on('data', heard);
+    child.stdout!.on('data', onOutput);
+    child.stderr!.on('data', onOutput);
     child.once('close', () => reject(new Error(`${program} ended: ${printed}`)));
   });
   return child.pid!;

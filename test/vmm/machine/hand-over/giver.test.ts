@@ -39,7 +39,7 @@ class PlayedLoop extends DeviceClock {
 let before: number;
 let loop: PlayedLoop;
 let taker: HandOverChannel;
-let heard: unknown[];
+let received: unknown[];
 let outcomes: Outcome[];
 /** What the machine does. */
 let state: 'runs' | 'stopping' | 'stopped';
@@ -72,7 +72,7 @@ function exchange(): void {
   for (let round = 0; round < 100; round++) {
     loop.turn();
     taker.flush();
-    if (!taker.isOver) heard.push(...taker.receive());
+    if (!taker.isOver) received.push(...taker.receive());
   }
 }
 
@@ -99,7 +99,7 @@ const STEPS: { readonly [step: string]: () => void } = {
 beforeEach(() => {
   before = openFds();
   loop = new PlayedLoop();
-  heard = [];
+  received = [];
   outcomes = [];
   state = 'runs';
 });
@@ -115,16 +115,16 @@ describe('a machine that is handed over', () => {
   test('runs until the other process is prepared, and belongs to it once it has loaded the state', () => {
     giverOf();
     exchange();
-    expect([state, heard]).toEqual(['runs', [OFFER]]);
+    expect([state, received]).toEqual(['runs', [OFFER]]);
     say({ kind: 'prepared' });
-    expect([state, heard.length]).toEqual(['stopping', 1]);
+    expect([state, received.length]).toEqual(['stopping', 1]);
     stopped();
     exchange();
-    const [, given] = heard as [unknown, { kind: string; bytes: Uint8Array }];
+    const [, given] = received as [unknown, { kind: string; bytes: Uint8Array }];
     expect([given.kind, Buffer.compare(given.bytes, STATE)]).toEqual(['state', 0]);
     expect(outcomes).toEqual([]);
     say({ kind: 'loaded' });
-    expect(heard.slice(2)).toEqual([{ kind: 'go' }]);
+    expect(received.slice(2)).toEqual([{ kind: 'go' }]);
     expect([state, outcomes]).toEqual(['stopped', [{ kind: 'gone' }]]);
   });
 
@@ -144,7 +144,7 @@ describe('a machine that is handed over', () => {
     const fds = [memfdCreate('one'), memfdCreate('two')];
     giverOf({ state: () => ({ bytes: STATE, fds }) });
     STEPS['it has stopped']!();
-    expect(heard).toHaveLength(2);
+    expect(received).toHaveLength(2);
     for (const fd of [...fds, taker.takeFd(), taker.takeFd()]) close(fd);
     expect(() => taker.takeFd()).toThrow('did not pass all of its files');
     say({ kind: 'loaded' });
@@ -203,7 +203,7 @@ describe.each(Object.entries(STEPS))('continues when, after %s,', (step, reach) 
     giver.cancel('it was stopped');
     exchange();
     expect([state, outcomes]).toEqual(['runs', failed('it was stopped')]);
-    expect(heard.at(-1)).toEqual({ kind: 'failed', reason: 'it was stopped' });
+    expect(received.at(-1)).toEqual({ kind: 'failed', reason: 'it was stopped' });
     giver.cancel('again');
     expect(outcomes).toHaveLength(1);
   });
@@ -223,7 +223,7 @@ describe.each(Object.entries(STEPS))('continues when, after %s,', (step, reach) 
     // What stops too late does not matter.
     if (step === 'it is to stop') stopped();
     exchange();
-    expect(heard.filter(message => (message as { kind: string }).kind === 'go')).toEqual([]);
+    expect(received.filter(message => (message as { kind: string }).kind === 'go')).toEqual([]);
   });
 });
 
@@ -236,7 +236,7 @@ describe('continues', () => {
     });
     expect(outcomes).toEqual([{ kind: 'failed', reason: 'its memory is not a file' }]);
     exchange();
-    expect(heard).toEqual([{ kind: 'failed', reason: 'its memory is not a file' }]);
+    expect(received).toEqual([{ kind: 'failed', reason: 'its memory is not a file' }]);
   });
 
   test('when its state cannot be saved', () => {
@@ -262,7 +262,7 @@ describe('continues', () => {
     state = 'runs';
     exchange();
     // Half of a state is none.
-    expect(heard).toEqual([OFFER]);
+    expect(received).toEqual([OFFER]);
     expect(taker.isOver).toBe(true);
   });
 });
