@@ -218,6 +218,7 @@ export class LocalEngine implements Engine, CounterSource {
   async start(input: MachineConfigInput): Promise<string> {
     const config = parseMachineConfig(input);
     const vm = this.#list.addUndefined(config.name);
+    this.#tasks.refuseOther(vm);
     try {
       await this.#run(vm, config);
     } catch (error) {
@@ -396,6 +397,7 @@ export class LocalEngine implements Engine, CounterSource {
   async remove(id: string): Promise<void> {
     const vm = this.#vm(id);
     if (vm.alive) throw new Error(`${id} is ${vm.info.state}: end it before removing it`);
+    this.#tasks.refuseOther(vm);
     if (vm.saved !== null)
       throw new Error(`${id} is saved: start it, or discard that with vring vm delete-snapshot ${id} --all`);
     if (vm.defined !== null) this.#definitions.remove(id);
@@ -407,6 +409,7 @@ export class LocalEngine implements Engine, CounterSource {
   async rename(id: string, name: string): Promise<void> {
     const vm = this.#vm(id);
     if (vm.alive) throw new Error(`${id} is ${vm.info.state}: shut it down before you rename it`);
+    this.#tasks.refuseOther(vm);
     if (!VM_NAME.pattern.test(name))
       throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
     if (this.#list.get(name) !== undefined)
@@ -566,6 +569,8 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #run(vm: Vm, given: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
+    // Its name is reserved.
+    if (vm.task?.kind === 'receive' && !restore?.arrives) this.#tasks.refuseOther(vm);
     const config = withTpmState(
       withFirmwareFiles({ ...given, devices: withMacAddresses(vm.name, given.devices) }, this.#variables),
       this.#tpms,

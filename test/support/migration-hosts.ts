@@ -22,21 +22,26 @@ export class MigrationHost {
   #manager: ReturnType<typeof serve> | null = null;
   #engine: RemoteEngine | null = null;
 
-  private constructor(parent: string, name: string) {
+  private constructor(parent: string, name: string, env: Readonly<Record<string, string>>) {
     const folder = join(parent, name);
     this.name = name;
     this.definitions = join(folder, 'vms');
     mkdirSync(this.definitions, { recursive: true });
     this.env = {
+      ...env,
       VRING_RUNTIME_DIR: join(folder, 'run'),
       VRING_STATE_DIR: join(folder, 'state'),
       VRING_DEFINITIONS_DIR: this.definitions,
     };
   }
 
-  /** Ends with the test. */
-  static async start(parent: string, name: string): Promise<MigrationHost> {
-    const host = new MigrationHost(parent, name);
+  /** Ends with the test. @param env more of its manager's environment */
+  static async start(
+    parent: string,
+    name: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<MigrationHost> {
+    const host = new MigrationHost(parent, name, env);
     onTestFinished(() => host.#end());
     await host.startManager();
     return host;
@@ -79,7 +84,8 @@ export class MigrationHost {
 
   /** The words that lead to `vring vm receive` there. */
   get receiver(): string[] {
-    const words = Object.entries(this.env).map(([name, value]) => `${name}=${value}`);
+    const own = Object.entries(this.env).filter(([name]) => name.startsWith('VRING_'));
+    const words = own.map(([name, value]) => `${name}=${value}`);
     return ['env', ...words, VRING, 'vm', 'receive'];
   }
 

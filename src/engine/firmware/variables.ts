@@ -64,14 +64,11 @@ export function renameVariables(folder: string | null, from: string, to: string)
   fs.renameSync(variablesFile(folder, from), variablesFile(folder, to));
 }
 
-/** Of a VM that has stopped. */
-export function readVariables(file: string): Buffer {
-  return fs.readFileSync(file);
-}
-
-/** Keeps the variables of a VM that comes from another host. */
-export function saveVariables(folder: string | null, vm: string, content: Buffer): void {
-  if (folder === null) throw new Error('this manager keeps no UEFI variables');
-  makeFolders(folder, 0o700);
-  replaceFile(variablesFile(folder, vm), content, { mode: 0o600, fresh: true });
+/** The same machine for another host, where the file that vring keeps has another path: the contents are in its state. */
+export function withoutOwnVariables(config: MachineConfig, folder: string | null): MachineConfig {
+  const { boot, name } = config;
+  if (folder === null || boot.kind !== 'firmware' || boot.variables?.file !== variablesFile(folder, name))
+    return config;
+  const { file: _, ...variables } = boot.variables;
+  return { ...config, boot: { ...boot, variables } };
 }

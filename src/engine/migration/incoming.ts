@@ -21,8 +21,8 @@ export type IncomingHost = {
   add(name: string): Vm;
   forget(vm: Vm): void;
   run(vm: Vm, config: MachineConfig, restore: RestoreFiles): Promise<void>;
-  /** Keeps UEFI variables for the VM, or nothing any more. */
-  saveVariables(vm: string, content: Buffer | null): void;
+  /** Removes what a machine of this name has kept: its UEFI variables. */
+  removeFiles(vm: string): void;
   followDefinitions(): void;
   note(level: 'info' | 'warning' | 'error', text: string, vm: string): void;
 };
@@ -48,7 +48,6 @@ export class Incoming implements Arrival {
   readonly #fds: number[] = [];
   readonly memory: ReceivingMemory;
   #phase: Phase = 'waiting';
-  #hasVariables = false;
   #closing: Promise<void> | null = null;
 
   /** Checks whether the VM can run here, and reserves its name. @throws with every reason why it cannot */
@@ -74,19 +73,15 @@ export class Incoming implements Arrival {
     host.note('info', `arriving from ${printable(offer.from)}`, name);
   }
 
-  async load({ config: given, paused, variables }: Load): Promise<void> {
+  async load({ config: given, paused }: Load): Promise<void> {
     if (this.#phase !== 'waiting') throw new Error('it is not waiting for its memory');
     const { name } = this.#vm;
     try {
-      const config = withOwnVariables({ ...parseMachineConfig(given), name }, variables !== undefined);
+      const config = { ...parseMachineConfig(given), name };
       if (config.memory.bytes !== this.#config.memory.bytes)
         throw new Error('it has another amount of memory than was announced');
       this.#phase = 'loading';
       this.#vm.task = { ...this.#vm.task!, phase: 'starting' };
-      if (variables !== undefined) {
-        this.#host.saveVariables(name, Buffer.from(variables, 'base64'));
-        this.#hasVariables = true;
-      }
       const { ram: ramFd, state: stateFd } = this.memory;
       await this.#host.run(this.#vm, config, { ramFd, stateFd, paused, arrives: true });
       // It may have been closed in the meantime.
@@ -154,7 +149,7 @@ export class Incoming implements Arrival {
   #release(): void {
     this.#closeFds();
     this.#endTask();
-    if (this.#hasVariables) this.#host.saveVariables(this.#vm.name, null);
+    if (!this.#vm.alive) this.#host.removeFiles(this.#vm.name);
     if (!this.#vm.alive && this.#vm.defined === null) this.#host.forget(this.#vm);
   }
 
@@ -185,14 +180,6 @@ function configOf({ as, config }: Offer): MachineConfig {
   } catch (error) {
     throw new Error(`the vring there cannot build its machine: ${(error as Error).message}`);
   }
-}
-
-/** The file of its variables here has this host's path. */
-function withOwnVariables(config: MachineConfig, areSent: boolean): MachineConfig {
-  const { boot } = config;
-  if (!areSent || boot.kind !== 'firmware') return config;
-  const { file: _, ...variables } = boot.variables ?? {};
-  return { ...config, boot: { ...boot, variables } };
 }
 
 function nameProblems({ as, definition, ...offer }: Offer, host: IncomingHost): string[] {

@@ -54,10 +54,6 @@ export const offerFields = {
 export const loadFields = {
   config,
   paused: z.boolean(),
-  variables: z
-    .base64()
-    .max(768 * 1024)
-    .optional(),
 };
 
 const fromSource = z.discriminatedUnion('kind', [

@@ -57,8 +57,6 @@ export type Load = {
   /** Its configuration, with its devices as they are. */
   readonly config: MachineConfig;
   readonly paused: boolean;
-  /** The contents of its UEFI variables, in base64, if vring keeps them. */
-  readonly variables?: string | undefined;
 };
 
 /** Memory of the manager, to be opened as /proc/PID/fd/FD by a client that receives a VM. */

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { version } from '../../project-root.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { FORMAT } from '../../vmm/migration/stream.ts';
 import { parseMigrationFacts, parseSentMachine } from '../machines/machine-messages.ts';
 import type { Vm } from '../vm.ts';
@@ -15,8 +16,8 @@ const RUN_MS = 30_000;
 export type OutgoingHost = {
   /** The text of its definition; null if it has none. */
   readonly definition: string | null;
-  /** The UEFI variables that vring keeps for it, in base64. Read once it has stopped. */
-  variables(): string | undefined;
+  /** Its configuration as another host should have it. */
+  toSend(config: MachineConfig): MachineConfig;
   readonly signal: AbortSignal;
 };
 
@@ -53,7 +54,7 @@ export async function sendVm(vm: Vm, options: MigrateOptions, host: OutgoingHost
       name: vm.name,
       as,
       definition: host.definition,
-      config: devices!.configAt(facts.places),
+      config: host.toSend(devices!.configAt(facts.places)),
       facts,
     });
     await transport.expect('accepted', ACCEPT_MS, 'the other host has not answered within a minute');
@@ -63,9 +64,8 @@ export async function sendVm(vm: Vm, options: MigrateOptions, host: OutgoingHost
     const stoppedAt = performance.now() - sent.stoppedForMs;
     signal.throwIfAborted();
     const load: Load = {
-      config: devices!.configAt(sent.places),
+      config: host.toSend(devices!.configAt(sent.places)),
       paused: vm.info.state === 'paused',
-      variables: host.variables(),
     };
     await transport.send({ kind: 'load', ...load });
     await transport.expect('loaded', LOAD_MS, 'the other host has not loaded the VM in time');

@@ -1,4 +1,4 @@
-import { readVariables, removeVariables, saveVariables, variablesFile } from '../firmware/variables.ts';
+import { removeVariables, withoutOwnVariables } from '../firmware/variables.ts';
 import type { Vm } from '../vm.ts';
 import { Incoming, type IncomingHost } from './incoming.ts';
 import type { Arrival, Migrated, MigrateOptions, Offer } from './migration-info.ts';
@@ -6,7 +6,7 @@ import { sendVm, UnknownOutcomeError } from './outgoing.ts';
 import { sshCommand } from './transport.ts';
 
 /** The callbacks of migrations to their engine. */
-export type MigrationHost = Omit<IncomingHost, 'saveVariables'> & {
+export type MigrationHost = Omit<IncomingHost, 'removeFiles'> & {
   /** The folder of UEFI variables; null if there is none. */
   readonly variables: string | null;
   /** Deletes a VM that is off. */
@@ -25,10 +25,7 @@ export class VmMigrations {
   receive(offer: Offer): Arrival {
     return new Incoming(offer, {
       ...this.#host,
-      saveVariables: (vm, content) => {
-        if (content === null) removeVariables(this.#host.variables, vm);
-        else saveVariables(this.#host.variables, vm, content);
-      },
+      removeFiles: vm => removeVariables(this.#host.variables, vm),
     });
   }
 
@@ -45,7 +42,7 @@ export class VmMigrations {
         async signal => {
           const sent = await sendVm(vm, options, {
             definition: vm.defined === null ? null : this.#host.definitions.text(vm.name),
-            variables: () => this.#variablesOf(vm),
+            toSend: config => withoutOwnVariables(config, this.#host.variables),
             signal,
           });
           await this.#end(vm, destination);
@@ -83,14 +80,5 @@ export class VmMigrations {
       const { message } = error as Error;
       this.#host.note('error', `it runs on the other host, but is not removed here: ${message}`, vm.name);
     }
-  }
-
-  /** Its UEFI variables in base64, if it has some that vring keeps. */
-  #variablesOf({ name, config }: Vm): string | undefined {
-    const { variables: folder } = this.#host;
-    const boot = config?.boot;
-    if (folder === null || boot?.kind !== 'firmware' || boot.variables?.file === undefined) return undefined;
-    if (boot.variables.file !== variablesFile(folder, name)) return undefined;
-    return readVariables(boot.variables.file).toString('base64');
   }
 }
