@@ -23,6 +23,7 @@ import { screenActions } from './screen.ts';
 import { snapshotActions } from './snapshots.ts';
 import { sortActions } from './sort.ts';
 import { startAgain } from './start-again.ts';
+import { vcpuActions } from './vcpus.ts';
 import { viewActions } from './view.ts';
 import { vmActions } from './vm.ts';
 import { vmChangeActions } from './vm-changes.ts';
@@ -50,6 +51,7 @@ export const actions: readonly Action[] = [
   ...vmChangeActions,
   ...diskActions,
   ...nicActions,
+  ...vcpuActions,
   ...balloonActions,
   ...attachDiskActions,
   ...attachNicActions,

@@ -108,6 +108,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'limit-disk': ['L'],
   'limit-nic': ['L'],
   'link-nic': ['I'],
+  vcpus: ['E'],
   balloon: ['Q'],
   snapshot: ['W'],
   save: ['J'],

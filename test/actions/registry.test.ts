@@ -126,9 +126,10 @@ test('a capital letter has one meaning on all screens', () => {
   const letters = actions.flatMap(action => keysOf(action).filter(key => /^[A-Z]$/.test(key)));
   // D takes away what the cursor is on: a snapshot, a device. S, O and X start, end and delete it: a VM, a network. L limits it.
   // Of an image as of a VM, W takes a snapshot and Y brings it back, C makes another one; Z resizes it as it does a disk.
+  // E sets a number: of a function's VFs, of a VM's vCPUs.
   // H gives something to a host: a function back to this one, a VM to another one.
   expect(letters.filter((key, index) => letters.indexOf(key) !== index)).toEqual([
-    ...['S', 'O', 'X', 'W', 'Y', 'D', 'H', 'C', 'Z', 'L', 'D'],
+    ...['S', 'O', 'X', 'W', 'Y', 'D', 'H', 'C', 'Z', 'L', 'E', 'D'],
   ]);
 });
 

@@ -46,6 +46,23 @@ test('a running VM cannot be renamed', async () => {
   await driver.waitFor('cannot rename the VM: db is running: shut it down first');
 });
 
+test('the number of vCPUs of a VM that is off is changed in its definition', async () => {
+  driver.type('E');
+  await driver.waitFor('vCPUs of web: a number from 1 to 64, 1 now');
+  driver.type(`0${KEY.enter}`);
+  await driver.waitFor('how many vCPUs? A number from 1 to 64');
+  expect(engine.calls).toEqual([]);
+  driver.type(`\x154${KEY.enter}`);
+  await driver.waitFor('web has 4 vCPUs at its next start');
+  expect(engine.calls).toEqual(['set 4 vCPUs of web']);
+});
+
+test('a running VM without room for more vCPUs says what it needs', async () => {
+  driver.type('kE');
+  await driver.waitFor('cannot change its number of vCPUs: db has no room (cpus.maxcpus)');
+  expect(engine.calls).toEqual([]);
+});
+
 test('autostart is turned on in the definition', async () => {
   driver.type('T');
   await driver.waitFor('autostart is on for web');
