@@ -94,16 +94,17 @@ export class HostNetworks {
     }
   }
 
-  /** Networks whose dnsmasq was started but does not run. */
+  /**
+   * Networks that are up but for their dnsmasq. Its pid file is no sign of that: an attempt to start it that failed has
+   * removed it.
+   */
   #unserved(): string[] {
     try {
       return readNetworks(this.#hostRoot)
         .definitions.map(({ name }) => name)
         .filter(name => {
-          const files = dnsmasqFiles(name);
-          return (
-            existsSync(this.#hostRoot.resolve(files.pid)) && dnsmasqProcess(this.#hostRoot, name) === null
-          );
+          const isServed = existsSync(this.#hostRoot.resolve(dnsmasqFiles(name).config));
+          return isServed && dnsmasqProcess(this.#hostRoot, name) === null;
         });
     } catch {
       // Only root can read them.

@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readGuestAddresses } from '../../../src/engine/networks/guest-addresses.ts';
 import { HostNetworks } from '../../../src/engine/networks/host-networks.ts';
@@ -15,11 +17,13 @@ import { applyPlan } from '../../../src/host/plan/apply.ts';
 import { planNetworkDelete } from '../../../src/host/plan/networks/create.ts';
 import { systemWriter } from '../../../src/host/plan/process-writer.ts';
 import { HostRoot } from '../../../src/host/root.ts';
+import { isRunning } from '../../support/manager-process.ts';
 import { enterOwnHost } from '../../support/own-host.ts';
 import { ip } from '../../support/own-network.ts';
 import { dhcp } from '../../support/raw-dhcp.ts';
 import { RawGuest } from '../../support/raw-guest.ts';
 import { RawWire } from '../../support/raw-wire.ts';
+import { until } from '../../support/until.ts';
 
 const USER = {
   vm: 'web',
@@ -97,6 +101,25 @@ describe("vring's networks", () => {
       .toContain('warning: dnsmasq of network auto had exited, and was restarted');
     expect(await stateOf('auto')).toBe('up');
   }, 30_000);
+
+  test('restart dnsmasq once what was in its way is gone', async () => {
+    notes.length = 0;
+    const { dnsmasq } = (await listNetworks(root)).networks.find(({ name }) => name === 'auto')!;
+    process.kill(dnsmasq!, 'SIGKILL');
+    await until(() => !isRunning(dnsmasq!));
+    const other = createSocket('udp4').bind(53, '10.9.1.1');
+    await once(other, 'listening');
+    await expect
+      .poll(() => notes, { timeout: 20_000 })
+      .toEqual([
+        expect.stringMatching(/^error: network auto has no DHCP and DNS: .*; vring will try again$/),
+      ]);
+    other.close();
+    await expect
+      .poll(() => notes, { timeout: 20_000 })
+      .toContain('warning: dnsmasq of network auto had exited, and was restarted');
+    expect(await stateOf('auto')).toBe('up');
+  }, 60_000);
 
   test('that cannot come up are named', async () => {
     const open = (name: string, known: HostNetworks | null) =>
