@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|ide|net|user|nic|balloon|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|ide|net|user|nic|balloon|memory|snapshot|upgrade|migrate|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { measureFirmware } from './firmware.ts';
 import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
+import { measureMigrate } from './migrate.ts';
 import { measureNet } from './net.ts';
 import { measureNics } from './nic.ts';
 import { measurePassthrough } from './passthrough.ts';
@@ -43,6 +44,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   memory: measureIdleMemory,
   snapshot: measureSnapshots,
   upgrade: measureUpgrade,
+  migrate: measureMigrate,
   ui: measureTerminalUi,
   watching: measureWatching,
   screen: measureScreen,

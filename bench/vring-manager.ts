@@ -37,6 +37,16 @@ export class VringManager implements AsyncDisposable {
     return this.#engine!;
   }
 
+  /** The words for env(1) with which a command finds it. */
+  get environment(): string[] {
+    return [
+      'env',
+      ...Object.entries(this.#sandbox.env)
+        .filter(([name]) => name.startsWith('VRING_'))
+        .map(([name, value]) => `${name}=${value}`),
+    ];
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }

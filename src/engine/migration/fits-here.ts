@@ -1,18 +1,21 @@
 import { existsSync } from 'node:fs';
 import { deviceTable } from '../../devices/registry.ts';
 import { featuresHere } from '../../vmm/cpu/host-cpu.ts';
+import { tscHere, tscProblems } from '../../vmm/cpu/host-tsc.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { MigrationFacts } from '../../vmm/machine/messages.ts';
 import { checkHostMemory } from '../../vmm/memory/host-memory.ts';
+import { HUGEPAGES, missingHugepages, readHugepages } from '../../vmm/memory/hugepages.ts';
 import { type FileIdentity, identify } from '../../vmm/snapshot/file-identity.ts';
 import { cpuProblems, filesOfBoot } from '../../vmm/snapshot/fit.ts';
 
 type SentDisk = MigrationFacts['disks'][number];
 
 /** Why a VM of another host cannot run here, as far as can be known before it is sent; a sentence each. */
-export function whyNotHere(config: MachineConfig, { cpu, disks }: MigrationFacts): string[] {
+export function whyNotHere(config: MachineConfig, { cpu, tscKhz, disks }: MigrationFacts): string[] {
   return [
     ...cpuHere(cpu),
+    ...tscProblems(tscKhz, tscHere()),
     ...memoryHere(config),
     ...filesOfBoot(config.boot)
       .filter(file => !existsSync(file))
@@ -35,7 +38,12 @@ function cpuHere(cpu: MigrationFacts['cpu']): string[] {
 function memoryHere({ memory }: MachineConfig): string[] {
   try {
     checkHostMemory(memory.bytes);
-    return [];
+    const { bytes, hugepages } = memory;
+    if (hugepages === undefined) return [];
+    const pool = readHugepages(hugepages);
+    return pool.available * HUGEPAGES[hugepages].bytes >= bytes
+      ? []
+      : [missingHugepages(bytes, hugepages, pool)];
   } catch (error) {
     return [(error as Error).message];
   }

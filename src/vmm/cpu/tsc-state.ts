@@ -47,9 +47,14 @@ export function joinTsc(vcpu: VcpuFd, others: TscState): void {
   if (others.offset !== null) vcpu.setTscOffset(others.offset);
 }
 
+/** Whether a TSC of the first frequency is as good as one of the second. */
+export function fitsFrequency(current: number, khz: number): boolean {
+  return Math.abs(current - khz) * 1e6 <= TOLERANCE * khz;
+}
+
 function setFrequency(vcpu: VcpuFd, khz: number): void {
   const current = vcpu.getTscKhz();
-  if (Math.abs(current - khz) * 1e6 <= TOLERANCE * khz) return;
+  if (fitsFrequency(current, khz)) return;
   if (vcpu.setTscKhz(khz)) return;
   throw new KvmError(
     `the guest's TSC runs at ${khz} kHz, this host's at ${current} kHz, and this host cannot scale it: ` +

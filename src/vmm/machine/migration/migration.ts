@@ -29,6 +29,7 @@ export class Migration {
   /** Why other operations have to wait; null if they do not. */
   get busy(): string | null {
     if (this.#isArriving) return `${ARRIVING}: wait until it runs here`;
+    if (this.#committed !== null) return this.#committed;
     return this.#outgoing === null ? null : 'it is being migrated: wait for that, or cancel it';
   }
 
