@@ -30,7 +30,7 @@ export async function report(engine: ReportedEngine, id: string, options: Report
   await new Promise<void>(resolve => clock.after(options.afterMs, resolve));
   const after = takeSnapshot(engine, id, clock.now());
   const vm = engine.vms().find(vm => vm.id === id);
-  if (vm === undefined) throw new Error(`there is no VM ${id}`);
+  if (vm === undefined) throw new Error(`there is no VM ${id}: see vring vm list`);
   if (before === null || after === null || !comparable(before, after)) {
     throw new Error(`${vm.name} is ${vm.state}: start it first to get a report`);
   }

@@ -27,7 +27,7 @@ export function readHostInterface(
 ): PassthroughInput | null {
   const host = hostAddress(document, element);
   if (host === null) {
-    document.leaveOut(element, 'its source is no PCI device');
+    document.leaveOut(element, 'its source is not a PCI device');
     return null;
   }
   document.skip(element, 'type', 'managed');

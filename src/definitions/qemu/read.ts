@@ -96,7 +96,10 @@ function withConfigFiles(words: readonly string[], host: QemuHost, problems: Qem
     let read: string[] = [];
     collect(problems, `-readconfig ${value}`, () => {
       const file = hostFile(value, host);
-      if (host.configText === undefined) throw new OptionError('there are no such files here');
+      if (host.configText === undefined)
+        throw new OptionError(
+          'configuration files cannot be read here: give their options on the command line',
+        );
       read = configWords(host.configText(file), file);
     });
     return read;

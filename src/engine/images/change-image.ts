@@ -37,7 +37,8 @@ export async function createImage(image: NewImage, options: QemuImgOptions = {})
   const { path, format, size, backing, clusterSize, preallocation } = image;
   if (backing !== undefined && format !== 'qcow2')
     throw new ImageError(`${path}: only a qcow2 image has a backing file, not one of format ${format}`);
-  if (size === undefined && backing === undefined) throw new ImageError(`${path} needs a size`);
+  if (size === undefined && backing === undefined)
+    throw new ImageError(`${path} needs a size: give one, such as 20G, or a backing file`);
   await written(path, false, async temporary => {
     const plain = preallocation === undefined || preallocation === 'off';
     if (format === 'raw' && plain) {
@@ -149,8 +150,12 @@ export async function changeSnapshot(
   const { format, snapshots } = await imageFacts(path);
   if (format !== 'qcow2') throw new ImageError(`${path} is not a qcow2 image: only those have snapshots`);
   const isThere = snapshots.some(snapshot => snapshot.name === name || snapshot.id === name);
-  if (action === 'create' && isThere) throw new ImageError(`${path} has a snapshot named ${name} already`);
-  if (action !== 'create' && !isThere) throw new ImageError(`${path} has no snapshot named ${name}`);
+  if (action === 'create' && isThere)
+    throw new ImageError(`${path} has a snapshot named ${name} already: choose another name`);
+  if (action !== 'create' && !isThere)
+    throw new ImageError(
+      `${path} has no snapshot named ${name}: vring image snapshot list names those that it has`,
+    );
   checkUnused(path, false);
   const option = { create: '-c', apply: '-a', delete: '-d' }[action];
   await qemuImg(`the snapshot ${name} of ${path}`, ['snapshot', option, name, path]);

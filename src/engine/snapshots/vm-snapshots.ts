@@ -116,7 +116,7 @@ export class VmSnapshots {
   async remove(vm: string, name: string | null): Promise<void> {
     const store = this.#store;
     const stored = name === null ? store.saved(vm) : store.find(vm, name);
-    if (stored === null) throw new Error(`${vm} has no saved state`);
+    if (stored === null) throw new Error(`${vm} has no saved state: vring vm snapshots lists what it has`);
     const present = this.#host.vm(vm);
     if (present !== undefined) this.#host.tasks.refuseOther(present);
     await store.remove(stored);
@@ -158,7 +158,7 @@ export class VmSnapshots {
   async resume(vm: Vm): Promise<void> {
     const store = this.#store;
     const stored = store.saved(vm.name);
-    if (stored === null) throw new Error(`${vm.name} has no saved state`);
+    if (stored === null) throw new Error(`${vm.name} has no saved state: start it again`);
     const manifest = this.#fitting(
       stored,
       `the saved state of ${vm.name}`,

@@ -78,7 +78,7 @@ function provideApi(): void {
 function whyNotLoaded(error: unknown, path: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`))
-    return existsSync(path) ? 'it is no file' : 'there is no such file';
+    return existsSync(path) ? 'it is not a file' : 'there is no such file';
   const [first] = String(message).split('\n');
   const place = placeIn(error, [path]);
   return place === null ? first! : `${first} (${place})`;

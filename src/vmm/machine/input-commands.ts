@@ -26,12 +26,14 @@ export class MachineInput {
     if (event.kind === 'key') {
       const keyboards = devices.flatMap(({ capabilities }) => capabilities?.keyboard ?? []);
       const keyboard = holder(this.#keys, event.code, keyboards) ?? preferred(keyboards);
-      if (keyboard === null) throw new Error('the VM has no keyboard');
+      if (keyboard === null)
+        throw new Error('the VM has no keyboard: add a usb-kbd or virtio-keyboard to its devices');
       return hold(this.#keys, keyboard, event, keyboard.key(event.code, event.down));
     }
     const pointers = devices.flatMap(({ capabilities }) => capabilities?.pointer ?? []);
     const pointer = preferred(pointers);
-    if (pointer === null) throw new Error('the VM has no mouse');
+    if (pointer === null)
+      throw new Error('the VM has no mouse: add a usb-tablet or virtio-tablet to its devices');
     if (event.kind === 'button') {
       const owner = holder(this.#buttons, event.code, pointers) ?? pointer;
       return hold(this.#buttons, owner, event, owner.point(event));

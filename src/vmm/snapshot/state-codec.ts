@@ -121,7 +121,7 @@ function hexOf(value: bigint, where: string): string {
 
 function bigintOf(text: unknown, where: string): bigint {
   const [, sign, digits] = /^(-?)([0-9a-f]{1,64})$/.exec(typeof text === 'string' ? text : '') ?? [];
-  if (digits === undefined) throw new StateError(`${where} is no integer`);
+  if (digits === undefined) throw new StateError(`${where} is not an integer`);
   const value = BigInt(`0x${digits}`);
   return sign === '-' ? -value : value;
 }
@@ -132,5 +132,5 @@ function bytesOf(text: unknown, where: string): Uint8Array {
     // Buffer skips characters that are not base64.
     if (bytes.toString('base64') === text) return new Uint8Array(bytes);
   }
-  throw new StateError(`${where} is no base64`);
+  throw new StateError(`${where} is not base64`);
 }

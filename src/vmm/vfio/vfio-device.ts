@@ -76,7 +76,7 @@ export class VfioDevice implements HostDevice {
     explained(address, 'VFIO_DEVICE_GET_INFO', () => vfioIoctl(fd, 'VFIO_DEVICE_GET_INFO', bytes));
     const { flags } = vfioDeviceInfo.read(bytes);
     if ((flags & flag.VFIO_DEVICE_FLAGS_PCI) === 0)
-      throw new HostDeviceError(`host device ${address} is no PCI device to VFIO`, 'EINVAL');
+      throw new HostDeviceError(`VFIO does not present host device ${address} as a PCI device`, 'EINVAL');
     this.#canReset = (flags & flag.VFIO_DEVICE_FLAGS_RESET) !== 0;
   }
 

@@ -62,7 +62,7 @@ test('types are unique, and files are listed once', () => {
   expect(() => loadDeviceModules([a, b])).toThrow(`device modules ${a} and ${b} both add`);
   expect(() => loadDeviceModules([a, a])).toThrow(`device module ${a} is listed twice`);
   expect(() => loadDeviceModules([own])).toThrow('vring has a device of type "virtio-blk" itself');
-  expect(() => loadDeviceModules([folder])).toThrow('cannot be loaded: it is no file');
+  expect(() => loadDeviceModules([folder])).toThrow('cannot be loaded: it is not a file');
 });
 
 test('a file without the right export is rejected with what is missing', () => {

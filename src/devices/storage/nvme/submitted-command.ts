@@ -10,7 +10,7 @@ export class SubmittedCommand {
 
   /** @param bytes 64, which nothing else changes */
   constructor(bytes: Uint8Array) {
-    if (bytes.length !== SUBMISSION_BYTES) throw new RangeError(`${bytes.length} bytes are no command`);
+    if (bytes.length !== SUBMISSION_BYTES) throw new RangeError(`${bytes.length} bytes are not a command`);
     this.bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, SUBMISSION_BYTES);
   }

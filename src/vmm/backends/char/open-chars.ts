@@ -71,7 +71,7 @@ function fdChar(
   label?: string,
 ): CharBackend {
   const { file, fd, closeFd } = opened!;
-  if (file === 'none' || file === 'file' || fd === null) throw new Error(`a ${file} is no stream`);
+  if (file === 'none' || file === 'file' || fd === null) throw new Error(`a ${file} is not a stream`);
   const char = new FdChar({
     ...{ kind: file, fd, label: label ?? opened!.label, loop, isHeld: chars.isHeld },
     warn: text => warn(`${device}: ${text}`),
