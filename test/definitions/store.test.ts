@@ -290,7 +290,7 @@ describe('watching', () => {
     } finally {
       stop();
     }
-    // A watch that goes on shows when the one that was stopped would have been notified.
+    // A watch that is still active shows when the stopped one would have been notified.
     const ended = changes.count;
     const others = { count: 0 };
     const stopOther = store.watch(() => others.count++);

@@ -6,7 +6,7 @@ import { LiveMachine } from '../support/live-machine.ts';
 import { makeLinux, whyNoLinux } from './linux-guest.ts';
 
 const MiB = 2 ** 20;
-/** Rounds that a Linux goes on for after each of the things that are done to it. */
+/** Rounds that Linux keeps running after each operation on it. */
 const ROUNDS = 5;
 
 const missing = whyNoLinux();

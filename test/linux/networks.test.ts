@@ -100,7 +100,7 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
     });
   }
 
-  /** Both transfers go on while the VM moves to another process. */
+  /** Both transfers continue while the VM moves to another process. */
   async function transfers(guest: GuestVm, from: string): Promise<void> {
     const { pid } = guest.info;
     expect(await server!.next()).toBe('connected');

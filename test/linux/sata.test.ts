@@ -14,7 +14,7 @@ if (missing !== null) console.warn(`skipped: ${missing}`);
 
 withOwnFolders();
 
-/** Rounds that the guest goes on for after each of the things that are done to it. */
+/** Rounds that the guest keeps running after each operation on it. */
 const ROUNDS = 3;
 
 const chunkOf = (path: string, index: number): Buffer => {

@@ -27,7 +27,7 @@ describe.skipIf(missing !== null)('Linux with a screen', () => {
       devices: [{ type: 'vga' }],
     });
     try {
-      // It is enough that the first lines have left the screen: the whole boot takes long.
+      // It is enough that the first lines have scrolled off: booting completely takes long.
       const watcher = new ScreenWatcher(live.machine.parts.chipset.screens[0]!, frame => {
         if (textOf(frame).includes('Zone ranges:')) live.end('scrolled');
       });

@@ -25,6 +25,6 @@ export async function startPeer(host: EmulatedHost): Promise<void> {
     nc -ll -p ${FILE_PORT} -e cat ${PEER_FILE} >/dev/null 2>&1 &`);
 }
 
-/** For a guest: obtains an address by DHCP on an interface, and tells the server its name if it has one. */
+/** For a guest: obtains an address by DHCP on an interface, and sends the server its name if it has one. */
 export const dhcp = (networkInterface: string, name?: string) =>
   `udhcpc -i ${networkInterface} -n -q -t 10 -T 1 -s /bin/udhcpc-script${name === undefined ? '' : ` -x hostname:${name}`} 2>&1`;

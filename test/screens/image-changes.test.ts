@@ -176,7 +176,7 @@ test('an image is converted', async () => {
   expect(await imageFacts(join(disks, 'a.qcow2'))).toMatchObject({ format: 'qcow2', size: 4 * MiB });
 });
 
-/** Converts for as long as nobody stops it. */
+/** Converts until it is stopped. */
 function slowQemuImg(): void {
   const bin = join(root, 'bin');
   mkdirSync(bin);

@@ -201,7 +201,7 @@ describe('a path', () => {
     const listed = driver.screen.match(/efi\/ +initrd +vmlinuz-1 +vmlinuz-2/);
     expect(listed).not.toBeNull();
     expect(driver.screen).not.toMatch(/hidden|bad/);
-    // Tab again goes on.
+    // Another Tab continues.
     driver.type(KEY.tab);
     await driver.waitFor('Initial RAM disk: a file');
   });

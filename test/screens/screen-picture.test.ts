@@ -64,7 +64,7 @@ async function start(answer: string, env: NodeJS.ProcessEnv = {}) {
         { timeout: 10_000 },
       )
       .toEqual(cells);
-  /** The half blocks of the first frame have made way for a picture, all of which has been sent. */
+  /** The half blocks of the first frame were replaced by a picture, which has been sent completely. */
   const drawn = async () => {
     let sent = 0;
     await expect

@@ -151,7 +151,7 @@ function listens(pid: number): boolean {
 
 describe('SIGUSR1 opens no debugger', () => {
   const NODE = join(projectRoot(), 'node_modules/.bin/node');
-  // A port that nobody else has.
+  // A free port.
   const env = { ...process.env, ...sandbox.env, NODE_OPTIONS: '--inspect-port=0' };
   const children: ChildProcess[] = [];
   afterEach(() => {

@@ -9,7 +9,7 @@ import { Sandbox, VRING } from '../support/sandbox.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const NAMES = ['alpha', 'beta', 'gamma'];
-/** An exception that nobody catches, in a process that is sent SIGUSR2. */
+/** An uncaught exception in a process that receives SIGUSR2. */
 const CRASH_ON_SIGNAL = `process.on('SIGUSR2', () => { throw new Error('injected by the test'); });`;
 
 describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {

@@ -3,7 +3,7 @@ import * as libc from '../../src/vmm/native/libc.ts';
 import { unixAddress } from '../../src/vmm/native/unix-socket.ts';
 import { until } from './until.ts';
 
-/** A client of a character device, which reads nothing before it is told to. */
+/** A client of a character device, which reads nothing until requested. */
 export class CharClient {
   readonly #fd: number;
   readonly #received: Buffer[] = [];
@@ -27,7 +27,7 @@ export class CharClient {
     return Buffer.concat(this.#received);
   }
 
-  /** Sends what there is room for; the rest goes while it reads. */
+  /** Sends as much as fits; the rest is sent while it reads. */
   send(bytes: Uint8Array): void {
     this.#unsent = Buffer.concat([this.#unsent, bytes]);
     this.#flush();

@@ -46,7 +46,7 @@ export type FakePortDisk = {
 
 type Request = { readonly text: string; readonly run: () => DiskPortError | null; readonly done: DiskDone };
 
-/** A disk port that carries out its requests when the test says so, in the order in which they arrived. */
+/** A disk port that executes its requests on demand, in order of arrival. */
 export class FakeDiskPort implements DiskPort {
   readonly options: DiskPortOptions;
   /** Every request made, such as `read 0 512`. */

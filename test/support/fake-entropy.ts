@@ -3,7 +3,7 @@ import type { QueueProgress, RunningQueue, VirtioQueue } from '../../src/devices
 
 /** A source whose queues only record how they were started. */
 export class FakeEntropy implements EntropySource {
-  /** Running queues, by kick eventfd, which tells devices apart. */
+  /** Running queues, by kick eventfd, which identifies the device. */
   readonly running = new Map<number, { queue: VirtioQueue; options: EntropyQueueOptions }>();
   /** The progress that the next stopped queue reports. */
   progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };

@@ -69,7 +69,7 @@ export type FakeOptions = {
   readonly signal: (fd: number) => void;
 };
 
-/** An in-memory host device. What its model has done with it can be inspected. */
+/** An in-memory host device. It records what its model does, for inspection. */
 export class FakeHostDevice implements HostDevice {
   readonly address: string;
   api: 'group' | 'iommufd' = 'group';

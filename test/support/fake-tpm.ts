@@ -1,6 +1,6 @@
 import type { TpmBackend, TpmState } from '../../src/devices/backends/tpm.ts';
 
-/** A TPM that records its commands, and answers immediately unless it is told to wait. */
+/** A TPM that records its commands, and responds immediately unless delayed by the test. */
 export class FakeTpm implements TpmBackend {
   readonly label = 'fake';
   readonly commands: { readonly locality: number; readonly command: number[] }[] = [];

@@ -66,7 +66,7 @@ export class HostDriver {
     );
   }
 
-  /** Types each piece once the screen has settled after the previous one. An Esc is its own piece. */
+  /** Types each chunk once the screen has settled after the previous one. An Esc is a separate chunk. */
   async press(...pieces: string[]): Promise<void> {
     for (const piece of pieces) {
       this.terminal.type(piece);

@@ -108,7 +108,7 @@ export class PictureTerminal {
     this.#column = Math.min(this.columns, this.#column + 1);
   }
 
-  /** Cells that are written or erased lose their sixels; images stay unless the whole terminal is erased. */
+  /** Cells that are written or erased lose their sixels; images stay unless the entire terminal is erased. */
   #erase(row: number, from: number, to: number): void {
     const { width, height } = this.cell;
     for (let y = row * height; y < (row + 1) * height; y++) {

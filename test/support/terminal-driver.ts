@@ -75,7 +75,7 @@ class FakeStdout extends EventEmitter {
 }
 
 /**
- * Drives the whole UI as a user does: types, and waits until the screen shows something. It exits
+ * Drives the UI as a user does: types, and waits until the screen shows something. It exits
  * with the test at the latest.
  */
 export class TerminalDriver {
@@ -123,7 +123,7 @@ export class TerminalDriver {
     onTestFinished(() => this.leave());
   }
 
-  /** Types the text in one piece. */
+  /** Types the text as one chunk. */
   type(text: string): void {
     this.stdin.emit('data', Buffer.from(text));
   }

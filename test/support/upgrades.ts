@@ -189,7 +189,7 @@ export class UpgradedGuest {
       Number(blocks),
     );
     if (echoes.join() !== this.#given.join())
-      throw new Error(`it was told ${this.#given}, and read ${echoes}`);
+      throw new Error(`it was sent ${this.#given}, and read ${echoes}`);
   }
 
   /** Checks that a terminal opened now shows exactly the end of what this one has shown. */

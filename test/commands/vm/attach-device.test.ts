@@ -36,7 +36,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
       status: 1,
       stderr: expect.stringContaining('it cannot be unplugged'),
     });
-    // Nobody waits for the guest then.
+    // Nothing waits for the guest then.
     expect((await detach('extra', '--force', '--wait', '0')).stdout).toBe('web: extra is detached');
   });
 

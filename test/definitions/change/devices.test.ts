@@ -37,7 +37,7 @@ describe('a device in a definition', () => {
   });
 
   test('is removed by its disk, else by its name', () => {
-    // Which the definition gives to another one by now.
+    // The definition now gives this name to another device.
     const without = remove(TEXT, { name: 'blk0', path: '/data.img' });
     expect(without).toBe(TEXT.replace('  - file: /data.img\n', ''));
     expect(remove(TEXT, { name: 'blk1' })).toBe(without);

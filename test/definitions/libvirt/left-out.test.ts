@@ -11,7 +11,7 @@ test.each([
   ['domain/features/pvspinlock', 'KVM decides it'],
   ['domain/cputune/vcpusched', 'the host places vCPUs, threads and memory'],
   ['domain/qemu:commandline', 'options of QEMU are not read: vring vm create NAME -- OPTIONS takes them'],
-  // What nobody knows has no reason.
+  // An unknown element has no reason.
   ['domain/devices/mystery', null],
   ['domain/devices/sound/codec', null],
   ['domain/devices/disk/driver@a/b', null],

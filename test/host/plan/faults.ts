@@ -10,7 +10,7 @@ const faults: readonly Fault[] = ['refused', 'ignored', 'done-but-reported'];
 
 /**
  * Lets every single operation of a plan fail in each way, on a fresh tree each: either the plan is applied all the
- * same (what was wrong did not matter), or the tree is as it was before.
+ * same (the fault did not matter), or the tree is unchanged.
  */
 export async function expectRollback(
   makeTree: () => TreeBuilder,

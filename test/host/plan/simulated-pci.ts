@@ -96,7 +96,7 @@ export class SimulatedPci {
     else this.#takeAway(address, directory);
   }
 
-  /** As writing to drivers_probe: whether a driver took the device is not told. */
+  /** Like writing to drivers_probe: it is not reported whether a driver took the device. */
   probe(address: string): void {
     this.directory(address);
     if (this.driverOf(address) !== null) return;
@@ -105,7 +105,7 @@ export class SimulatedPci {
       try {
         this.bind(driver, address);
       } catch (error) {
-        // The kernel tells nobody.
+        // The kernel sends no event.
         if (!(error instanceof KernelAnswer)) throw error;
       }
     }

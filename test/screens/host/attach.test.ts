@@ -209,7 +209,7 @@ describe('the plan', () => {
   test('gives a VF without a MAC address a permanent one', async () => {
     const tree = serverTree();
     const links = tree.facts.commands['ip -j -d link']!;
-    // As the kernel reports it of a VF that nobody has set up.
+    // As the kernel reports it for a VF that has not been configured.
     const stdout = links.stdout.replace('02:00:00:00:00:01', '00:00:00:00:00:00');
     tree.facts.commands['ip -j -d link'] = { ...links, stdout };
     start(tree, { columns: 120, rows: 60 });

@@ -64,7 +64,7 @@ async function lackOf(user: User): Promise<string | null> {
   return outcome!.said === 'confined\n' ? null : outcome!.said;
 }
 
-/** A suite for each user for whom every layer is available here; the others are skipped with the reason. */
+/** A suite for each user with every layer available here; the others are skipped with the reason. */
 export async function describeUsers(what: string, suite: (user: User) => void): Promise<void> {
   for (const user of USERS) {
     const lack = await lackOf(user);
