@@ -81,8 +81,8 @@ const reached = (id: string, text: string) =>
   });
 const texts = () => engine.log().map(entry => entry.text);
 
-describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
-  test('and crashes is started again, until it has crashed too often', async () => {
+describe.skipIf(noKvm !== null)(onKvm('a defined VM'), () => {
+  test('that crashes is restarted, until it has crashed too often', async () => {
     const definitions = new Defined().add('web', { onCrash: 'restart' });
     definitions.append = 'run="crash"';
     await engineWith(definitions).restart('web');
@@ -91,7 +91,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
     expect(engine.vms()).toMatchObject([{ id: 'web', state: 'crashed' }]);
   });
 
-  test('and can not be started is off, says why once, and is not tried again', async () => {
+  test('that cannot be started is off, reports the reason once, and is not retried', async () => {
     const definitions = new Defined().add('web', { onCrash: 'restart' });
     definitions.kernel = '/no/such';
     await expect(engineWith(definitions).restart('web')).rejects.toThrow('cannot open the kernel /no/such');
@@ -106,7 +106,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
     ]);
   });
 
-  test('while it starts without a definition, and can not be started, stays in the list', async () => {
+  test('that is defined while it starts, and cannot be started, stays in the list', async () => {
     const starting = engineWith(new Defined()).start({
       name: 'web',
       boot: { kind: 'kernel', path: '/no/such' },
@@ -117,7 +117,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
   });
 });
 
-describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), () => {
+describe.skipIf(noKvm !== null)(onKvm('a VM with a name that was used before'), () => {
   const config = { name: 'web', memory: MEMORY, boot: { kind: 'kernel', ...KERNEL } } as const;
 
   test('is started at once when the first, which fails to start, is killed', async () => {
@@ -133,7 +133,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
     expect(engine.vms()).toMatchObject([{ id: 'web', state: 'running' }]);
   });
 
-  test('is seen by who watched the console of the first; who comes later sees it alone', async () => {
+  test("is shown to clients of the first one's console; later clients see only the new one", async () => {
     const first = await GuestVm.start(engineWith(), { append: 'run="exit 0"' });
     await first.reached('off');
     const before = first.output.length;
@@ -143,7 +143,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
     expect(first.output.slice(before)).toBe(second.output);
   });
 
-  test('is not overlaid by the first, whose keyboard somebody still has', async () => {
+  test('is not affected by the first, whose keyboard still has a holder', async () => {
     await engineWith().start(config);
     const link = engine.openConsole(
       'web',
@@ -159,8 +159,8 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
   });
 });
 
-describe.skipIf(noKvm !== null)(onKvm('an engine that ends'), () => {
-  test('starts nothing any more, nor what crashes on its way', async () => {
+describe.skipIf(noKvm !== null)(onKvm('an engine that is closing'), () => {
+  test('starts nothing any more, including VMs that crash in the meantime', async () => {
     const definitions = new Defined().add('web', { onCrash: 'restart' });
     definitions.append = 'run="crash"';
     const started = engineWith(definitions).restart('web');

@@ -35,7 +35,7 @@ afterEach(async () => {
 const ENV = { timeout: 60_000 };
 
 describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
-  test('lets the VM go on, and brings it back with its console', async () => {
+  test('lets the VM continue, and restores it with its console', async () => {
     const { engine } = rig();
     const guest = await GuestVm.start(engine, { cpus: 2 });
     await guest.command('info');
@@ -60,7 +60,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     expect(third.bytes).toBeLessThan(4 * 2 ** 20);
   });
 
-  test('has all that the guest printed before it', async () => {
+  test('contains all guest output from before it', async () => {
     const { engine } = rig();
     const guest = await GuestVm.start(engine);
     void guest.command('flood');
@@ -91,12 +91,12 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     expect(await guest.command('info')).toContain('result info');
   });
 
-  test('with disks brings back what was on them, ten times in the middle of I/O', async () => {
+  test('with disks restores their content, ten times in the middle of I/O', async () => {
     const { engine, folder } = rig();
     await snapshotRounds(engine, emptyDisk(folder, 'disk.img'), 10);
   });
 
-  test('of a qcow2 disk, which grows meanwhile, brings back what was on it', async () => {
+  test('of a qcow2 disk that grows in the meantime restores its content', async () => {
     const { engine, folder } = rig();
     const disk = join(folder, 'disk.qcow2');
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', disk, '64M']);
@@ -126,7 +126,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     );
   });
 
-  test('without disks does not fit once they were written', async () => {
+  test('without disks cannot be restored once they were written', async () => {
     const { engine, folder } = rig();
     const disk = emptyDisk(folder, 'disk.img');
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path: disk }] });
@@ -143,7 +143,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     );
   });
 
-  test('becomes another VM with disks of its own; one disk is not used by two', async () => {
+  test('becomes another VM with its own disks; no disk is used by both', async () => {
     const { engine, folder } = rig();
     const disk = emptyDisk(folder, 'disk.img');
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path: disk }] });
@@ -160,7 +160,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
       expect(resultOf(await each.command('blk verify 50'), 'blk-verify')).toMatchObject({ errors: 0 });
   });
 
-  test('refuses files that were edited, truncated or written by another version', async () => {
+  test('rejects files that were edited, truncated or written by another version', async () => {
     const { engine, store } = rig();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -214,7 +214,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     copyFileSync(ram(folder), ram(join(folder, '..', 'bad')));
   });
 
-  test('is called off with the VM going on as it was, and leaves nothing behind', async () => {
+  test('is canceled while the VM keeps running, and leaves nothing behind', async () => {
     const { engine, folder, store } = rig();
     const disk = emptyDisk(folder, 'disk.img');
     // A source that takes its time: all of it has to be looked at.
@@ -242,7 +242,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     expect(readdirSync(join(store.root, guest.id))).toEqual([]);
   });
 
-  test('that cannot be written says so, and the VM goes on', async () => {
+  test('that cannot be written reports it, and the VM continues', async () => {
     const { engine, store } = rig();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -261,7 +261,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     await expect(engine.snapshot(guest.id, { disks: false })).rejects.toThrow('is off');
   });
 
-  test('goes along with the name of its VM, and is deleted', async () => {
+  test('is renamed and deleted with its VM', async () => {
     const { engine } = rig();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -279,7 +279,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a saved VM'), ENV, () => {
-  test('ends, and goes on from there at its next start', async () => {
+  test('ends, and continues from its saved state at its next start', async () => {
     const { engine, folder } = rig();
     const disk = emptyDisk(folder, 'disk.img');
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path: disk }] });
@@ -295,7 +295,7 @@ describe.skipIf(noKvm !== null)(onKvm('a saved VM'), ENV, () => {
     await guest.printed(/blk verify 1500[\s\S]*result blk-verify .*errors=0/);
   });
 
-  test('is not started from a state that does not fit, and boots once that is discarded', async () => {
+  test('is not started from a state that does not match, and boots once that is discarded', async () => {
     const { engine, folder } = rig();
     const disk = emptyDisk(folder, 'disk.img');
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path: disk }] });
@@ -312,7 +312,7 @@ describe.skipIf(noKvm !== null)(onKvm('a saved VM'), ENV, () => {
   });
 });
 
-test('a file among the definitions whose name no VM can have keeps nothing else from starting', () => {
+test('a definition file with an invalid name does not keep other VMs from starting', () => {
   const { folder, store } = rig();
   const definitions = join(folder, 'vms');
   mkdirSync(definitions);

@@ -60,7 +60,7 @@ describe('the driver side of a split ring', () => {
     ring.publish(1);
     expect(view.getUint16(available + 2, true)).toBe(1);
     view.setUint32(used + 4 + 8 * 7, 2, true);
-    // A thread that says what cannot be.
+    // A thread that reports impossible values.
     view.setUint32(used + 4, 0xffff_ffff, true);
     view.setUint16(used + 2, 1, true);
     expect([ring.returned, ring.returnedAt(0xffff), ring.returnedAt(0)]).toEqual([1, 2, SIZE - 1]);

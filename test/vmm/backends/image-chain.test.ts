@@ -97,7 +97,7 @@ describe('a qcow2 image', () => {
         cwd: folder,
       });
       const header = readFileSync(at(name));
-      // The extension becomes one that nobody knows.
+      // The extension becomes an unknown one.
       patch(at(name), header.indexOf(Buffer.from('e2792aca', 'hex')), [1, 2, 3, 4]);
     };
     withoutFormat('top', 'flat');

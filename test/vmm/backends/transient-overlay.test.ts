@@ -61,7 +61,7 @@ describe('a transient disk', () => {
       ...{ imageFormat: 'qcow2', size: 2 ** 20, isBlockDevice: false, canDiscard: true },
       backing: [{ path, format: 'raw' }],
     });
-    // The file for what is written has no name, and nobody may write the one below.
+    // The file for writes has no name, and the one below must not be written.
     expect(readdirSync(folder)).toEqual([]);
     expect(() => openDisk({ ...options, transient: false })).toThrow('is in use');
     const second = opened(options);
@@ -104,7 +104,7 @@ describe('a transient disk', () => {
     ).toThrow(
       `disk ${path} is transient, and a file for what its guest writes cannot be created in ${process.env.TMPDIR} (ENOENT): set TMPDIR to a folder with room`,
     );
-    // Nobody holds it.
+    // It is not locked.
     closeSync(openSync(path, 'r+'));
     opened({ path, format: 'raw', readonly: false, cache: 'writeback' });
   });

@@ -3,7 +3,7 @@ import type { Device } from '../../../src/devices/device.ts';
 import { VcpuGroup } from '../../../src/vmm/cpu/vcpu-group.ts';
 import { Quiescence } from '../../../src/vmm/machine/quiescence.ts';
 
-/** A device that says what it is asked, and has stopped when a test says so. */
+/** A device that records requests, and stops when the test says so. */
 class FakeDevice implements Device {
   readonly name: string;
   readonly #log: string[];

@@ -202,7 +202,7 @@ test('devices that the machine waits for have their own reason each', () => {
 describe('a report that another process continues', () => {
   const TAKEN = { from: '1.0.0', stoodStillMs: 12 };
 
-  /** What the one after `report` has to say first. */
+  /** What the successor of `report` sends first. */
   function continued(report: MachineReport) {
     const next = new MachineReport();
     next.takenOver(structuredClone(report.freeze()), TAKEN);
@@ -232,7 +232,7 @@ describe('a report that another process continues', () => {
       { kind: 'printed', port: 1, text: 'other' },
       { kind: 'input-taken', port: 0, bytes: 5 },
     ]);
-    // A later manager is told everything, but not that it was taken over.
+    // A later manager receives everything, but not that the machine was taken over.
     next.beginAgain(IDENTITY);
     const again = saidBy(next);
     expect(again.filter(({ kind }) => kind === 'printed')).toMatchObject([

@@ -41,7 +41,7 @@ function reset({ machine, loop }: LiveMachine, then = () => {}): void {
   });
 }
 
-/** All that a guest could tell a reset from a power-on by: without what a battery keeps, and what counts time. */
+/** All state by which a guest could distinguish a reset from a power-on, except battery-backed state and time counters. */
 function asSeen({ vcpus, chips, devices, pci, interrupts }: MachineState) {
   const { rtc: _, 'acpi-pm': pm, ...others } = devices;
   return {

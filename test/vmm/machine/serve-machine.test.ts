@@ -18,7 +18,7 @@ function build(change: Partial<MachineConfigInput> = {}): ToMachine {
 
 const COMMAND: ToMachine = { kind: 'command', id: 7, command: 'pause', arguments: {} };
 
-/** What is sent before the machine is served, as it blocks its thread. @returns what it said */
+/** Messages are sent before the machine is served, because it blocks its thread. @returns its replies */
 function served(messages: readonly ToMachine[], { counters = true, hangUp = false, typed = false } = {}) {
   const before = openFds();
   const [manager, machine] = socketPair();

@@ -13,7 +13,7 @@ const RAM_BYTES = 2 ** 20;
 const folder = temporaryFolder();
 const STATE = new TextEncoder().encode('state');
 
-/** A machine that stops when it is told to, and counts its holds. */
+/** A machine that stops on request, and counts its holds. */
 function rig() {
   const ramFd = libc.memfdCreate('ram');
   libc.ftruncate(ramFd, RAM_BYTES);

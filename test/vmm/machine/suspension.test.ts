@@ -41,7 +41,7 @@ function machineWith(
   return machine;
 }
 
-/** Calls back in its loop once its guest has asked for something. */
+/** Calls back in its loop once its guest has made a request. */
 function whenRequested(machine: LiveMachine, request: string, then: () => void): void {
   const look = () => {
     if (machine.requests.includes(request)) then();
@@ -73,7 +73,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     const machine = machineWith(`${cpus > 1 ? 'smp 1ms; ' : ''}suspend; info; halt`, { cpus });
     whenRequested(machine, 'sleep', () => {
       expect(machine.machine.asleep).toBe(true);
-      // It does not go on by itself, and not by a pause.
+      // It does not continue on its own, or after a pause.
       quiesced(machine, () => {});
       machine.after(50, () => {
         expect([machine.output.includes('result suspend'), machine.machine.asleep]).toEqual([false, true]);

@@ -8,7 +8,7 @@ import { projectRoot } from '../../../src/project-root.ts';
 import { ThreadGate } from '../../../src/vmm/machine/thread-gate.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
-/** A thread that keeps its gate closed until told to go on, then reports whether it was asked to end. */
+/** A thread that keeps its gate closed until resumed, then reports whether it was asked to end. */
 const source = `
   import { writeSync } from 'node:fs';
   import { parentPort, workerData } from 'node:worker_threads';

@@ -117,7 +117,7 @@ describe('the dirty log', () => {
     let isFirst = true;
     memory.attach({
       memoryChanged: () => {
-        // It has been told of the new one only now.
+        // It is notified of the new one only now.
         if (isFirst) logs[0]!.wrote(4);
         isFirst = false;
       },

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { QueueProgress, RunningQueue } from '../../../../src/devices/virtio/virtio-device.ts';
 import { CardQueue } from '../../../../src/vmm/backends/net/card-queue.ts';
 
-/** A thread that ends when it is let, or the kernel, which stops at once. */
+/** A thread that ends when the test lets it, or the kernel, which stops at once. */
 class Server implements RunningQueue {
   readonly from: QueueProgress;
   ended: boolean;

@@ -45,7 +45,7 @@ afterEach(() => {
   expect(openFds()).toBe(before);
 });
 
-/** What the giver would say in turn is sent ahead: the taker blocks its thread. */
+/** The giver's messages are sent in advance, because the taker blocks its thread. */
 function offered(change: Partial<Offer> = {}, fds = own): void {
   giver.send({ ...OFFER, ...change }, fds);
 }

@@ -17,7 +17,7 @@ let hotPlug: HotPlug;
 let happened: string[];
 let changes: number;
 let plugged: string[];
-/** Why devices may neither come nor be taken. */
+/** Why devices may be neither plugged nor unplugged. */
 let busy: string | null;
 /** Memory has been mapped for the host devices of a device. */
 let mapped: (failure: Error | null) => void;
@@ -88,7 +88,7 @@ const enableEvent = () => fake.ports.write(PORT.gpe0 + 2, 2, 1 << GPE.pciHotplug
 /** The wire of the system control interrupt. */
 const sci = () => fake.lines[9]!.level;
 
-/** What is taken of the machine. */
+/** The resources in use by the machine. */
 function holdings() {
   return {
     fds: fake.eventFds.counts.size,
@@ -133,7 +133,7 @@ describe('a device that is plugged in', () => {
     expect([holdings(), released]).toEqual([before, ['0000:01:10.0']]);
     busy = null;
     begun();
-    // A manager that comes meanwhile is to know.
+    // A manager that connects in the meantime must know.
     expect(hotPlug.pluggingIn).toEqual(['rng1']);
     mapped(null);
     expect(hotPlug.pluggingIn).toEqual([]);
