@@ -12,6 +12,8 @@ const START_TIMEOUT_MS = 90_000;
 const LOOK_EVERY_MS = 3;
 /** After this, the machine is slow: poll less often, as the manager needs the CPU. */
 const LOOK_LESS_AFTER_MS = 500;
+/** How long a manager may take to notice that its socket is gone: it looks every five seconds. */
+const SOCKET_WITHIN_MS = 8000;
 const LOOK_LESS_EVERY_MS = 250;
 const START_AGAIN_MS = 250;
 
@@ -45,6 +47,21 @@ export async function connect(options: ConnectOptions = {}): Promise<RemoteEngin
     if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return nobody();
     if (code === 'EAGAIN') throw backlogFull(socket);
     throw error;
+  }
+}
+
+/**
+ * Like `connect`, but waits for a manager whose socket's file was removed: it creates it again within seconds, and its
+ * VMs are not off in the meantime.
+ */
+export async function connectSoon(options: ConnectOptions = {}): Promise<RemoteEngine | null> {
+  const { socket } = managerPaths();
+  const { isBound } = await import('./vm-lock.ts');
+  for (const until = performance.now() + SOCKET_WITHIN_MS; ; ) {
+    const engine = await connect(options);
+    const isLost = engine === null && !existsSync(socket) && isBound(socket);
+    if (!isLost || performance.now() > until) return engine;
+    await new Promise(resolve => setTimeout(resolve, LOOK_LESS_EVERY_MS));
   }
 }
 

@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { lockHolder } from '../../src/manager/file-lock.ts';
 import { KeptReachable } from '../../src/manager/kept-reachable.ts';
 import { lockVm } from '../../src/manager/vm-lock.ts';
+import { vringJson } from '../support/cli.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import {
   attached,
@@ -68,6 +69,16 @@ describe.skipIf(noKvm !== null)(onKvm('the files of a running VM in the runtime 
     const lock = join(process.env.VRING_STATE_DIR!, 'manager.lock');
     rmSync(process.env.VRING_STATE_DIR!, { recursive: true });
     await until(() => lockHolder(lock)?.startsWith(`process ${engine.manager.pid} of`));
+  });
+
+  test('are waited for by commands, to which the VM is not off', async () => {
+    startManager();
+    const engine = await attached();
+    await engine.start(guest('web'));
+    rmSync(runtime(), { recursive: true });
+    const { vms } = await vringJson('vm', 'list');
+    expect(vms).toMatchObject([{ name: 'web', state: 'running', pid: engine.vms()[0]!.pid }]);
+    await engine.kill('web');
   });
 
   test('are created again before a manager leaves the VM to the next one', async () => {

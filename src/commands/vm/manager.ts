@@ -12,8 +12,8 @@ export async function runningManager(options: ConnectOptions = {}): Promise<Engi
 
 /** Null if none runs. */
 export async function managerIfAny(options: ConnectOptions = {}): Promise<Engine | null> {
-  const { connect } = await import('../../manager/connect.ts');
-  return await connect(options);
+  const { connectSoon } = await import('../../manager/connect.ts');
+  return await connectSoon(options);
 }
 
 /** Starts one in the background if none runs. */
