@@ -3,12 +3,13 @@ import { useAppState, useTheme } from '../../components/contexts.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { TimeBar } from '../../components/time-bar.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
-import { vcpuStateName } from '../../engine/sampling/names.ts';
 import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { vcpuLabelsOf, vcpuStateText } from '../../view/vcpu-state.ts';
+import type { VcpuLabel } from '../../vmm/machine/topology.ts';
 import { useEmptyText } from './empty-text.ts';
 import type { PaneProps } from './pane-props.ts';
 
@@ -30,6 +31,7 @@ const SUMMARY_ROWS = 2;
 export function VcpuPane({ id, size }: PaneProps) {
   const { style, glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
+  const labels = useAppState(state => vcpuLabelsOf(state, id));
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const empty = useEmptyText(id, 'No sample');
   const layout = layoutColumns(columns(glyphs), size.columns);
@@ -45,7 +47,7 @@ export function VcpuPane({ id, size }: PaneProps) {
         focused
         empty={empty}
         renderRow={(row, selected) => (
-          <TableRow key={row.label} layout={layout} selected={selected} cells={cellsOf(row)} />
+          <TableRow key={row.label} layout={layout} selected={selected} cells={cellsOf(row, labels)} />
         )}
       />
       <Text wrap="truncate">
@@ -62,10 +64,11 @@ export function VcpuPane({ id, size }: PaneProps) {
 
 const label = (text: string) => `  ${text}`.padEnd(LABEL_CELLS);
 
-function cellsOf({ label, vcpu }: VcpuRow) {
+function cellsOf(row: VcpuRow, labels: readonly VcpuLabel[]) {
+  const { label, vcpu } = row;
   return {
     vcpu: label,
-    state: vcpuStateName(vcpu.state),
+    state: vcpuStateText(row, labels),
     exits: rate(vcpu.exitsPerSecond),
     guest: percent(vcpu.time.guest),
     kvm: percent(vcpu.time.kvm),

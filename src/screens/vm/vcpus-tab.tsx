@@ -5,7 +5,6 @@ import { Section } from '../../components/section.tsx';
 import { sparkline } from '../../components/sparkline.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
-import { vcpuStateName } from '../../engine/sampling/names.ts';
 import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
@@ -14,6 +13,8 @@ import type { Glyphs } from '../../theme/glyphs.ts';
 import { rateScale, type Scale } from '../../view/graph-scale.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
+import { vcpuLabelsOf, vcpuStateText } from '../../view/vcpu-state.ts';
+import type { VcpuLabel } from '../../vmm/machine/topology.ts';
 import { useEmptyText } from './empty-text.ts';
 import { ExitsPane } from './exits-pane.tsx';
 import { listAndDetails } from './list-and-details.ts';
@@ -39,6 +40,7 @@ export function VcpusTab({ id, size }: PaneProps) {
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const histories = useAppState(state => state.detailHistory.vcpus);
   const pinning = useAppState(state => own(state.infos, id)?.topology?.pinning ?? NOT_PINNED);
+  const labels = useAppState(state => vcpuLabelsOf(state, id));
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const empty = useEmptyText(id, 'No sample');
   const rows = rates === null ? [] : vcpuRows(rates);
@@ -64,7 +66,7 @@ export function VcpusTab({ id, size }: PaneProps) {
             key={row.label}
             layout={layout}
             selected={selected}
-            cells={cellsOf(row, historyOf(row, histories, layout, scale, glyphs))}
+            cells={cellsOf(row, labels, historyOf(row, histories, layout, scale, glyphs))}
           />
         )}
       />
@@ -94,11 +96,12 @@ function subject({ label, vcpu }: VcpuRow, pinning: readonly number[]): string {
   return pinned === undefined ? `vCPU ${label}` : `vCPU ${label}, pinned to CPU ${pinned}`;
 }
 
-function cellsOf({ label, vcpu }: VcpuRow, history: string): Cells {
+function cellsOf(row: VcpuRow, labels: readonly VcpuLabel[], history: string): Cells {
+  const { label, vcpu } = row;
   const answer = percentiles(vcpu.latency);
   return {
     vcpu: label,
-    state: vcpuStateName(vcpu.state),
+    state: vcpuStateText(row, labels),
     guest: percent(vcpu.time.guest),
     kvm: percent(vcpu.time.kvm),
     devices: percent(vcpu.time.devices),

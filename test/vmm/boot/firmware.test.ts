@@ -302,6 +302,31 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).toContain('Running on QEMU (q35)');
     expect(output).toContain('TWICE');
   });
+
+  test('finds the vCPUs that are present, and those that were added before a reset', {
+    timeout: TIMEOUT,
+  }, () => {
+    const disk = { type: 'virtio-blk', path: diskWith('TWICE'), format: 'raw' };
+    const machine = machineWith([disk], { cpus: 1, maxCpus: 4 });
+    const { machine: life, loop } = machine;
+    let first: string | null = null;
+    machine.onPrinted = () => {
+      if (first !== null || !said(machine).includes('Booting from 0000:7c00')) return;
+      first = said(machine);
+      for (const index of [1, 2]) life.addVcpu(index);
+      const release = life.quiesce(() => {
+        machine.printed.length = 0;
+        life.reset(failure => {
+          expect(failure).toBeNull();
+          loop.at(0n, release);
+        });
+      });
+    };
+    const output = run(machine);
+    expect(first).toContain('Found 1 cpu(s) max supported 4 cpu(s)');
+    expect(output).toContain('Found 3 cpu(s) max supported 4 cpu(s)');
+    expect(output).toContain('TWICE');
+  });
 });
 
 test.skipIf(noKvm !== null)(onKvm('a file that is not firmware is rejected'), () => {

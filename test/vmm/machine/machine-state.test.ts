@@ -142,6 +142,8 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
   test.each<[string, RegExp, (state: MachineState) => void]>([
     ['of another version', /has version 7/, state => Object.assign(state, { version: 7 })],
     ['with more vCPUs', /had 2 vCPUs, this one has room for 1/, state => state.vcpus.push(state.vcpus[0]!)],
+    ['with another vCPU', /their numbers are not valid/, state => (state.vcpuIndices = [1])],
+    ['with too many numbers', /numbers are not valid/, state => (state.vcpuIndices = [0, 1])],
     ['without a device', /had no device blk0/, state => delete state.devices.blk0],
     ['with another device', /had a device blk7/, state => (state.devices.blk7 = {})],
     ['with a damaged device', /saved com1 does not fit/, state => (state.devices.com1 = {})],
