@@ -31,7 +31,7 @@ const NUMBER_BYTES: usize = 4;
 /// The full cost of a step, so that no other request begins during one.
 const STEP_COST: u64 = u64::MAX / 1024;
 
-/// Feature bit (§5.5.3): the driver must tell before it uses pages again, so they may be given back to the host later.
+/// Feature bit (§5.5.3): the driver must tell the host before it uses pages again, so they may be freed later.
 pub const MUST_TELL_HOST: u64 = 1 << 0;
 
 crate::abi_struct! {

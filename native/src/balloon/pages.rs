@@ -63,7 +63,7 @@ pub fn discard(ram: &GuestRam, address: u64, len: u64, discards: &Discards) -> u
     discarded
 }
 
-/// Gives back the whole host pages of a slice. Returns the number of bytes given back.
+/// Gives back the full host pages of a slice. Returns the number of bytes given back.
 pub fn discard_slice(slice: &RamSlice, discards: &Discards) -> u64 {
     let Some(advice) = slice.bitmap().discarded_by() else { return 0 };
     let start = slice.ptr_guard().as_ptr() as u64;

@@ -194,7 +194,7 @@ fn frees_nothing_while_discarding_is_disabled() {
     assert_eq!(balloon.filled(FILE_AT, 2), [false, true]);
 }
 
-/// A driver that must tell before it uses pages again.
+/// A driver that must tell the host before it uses pages again.
 #[test]
 fn pages_are_collected_and_freed_soon_after() {
     let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);

@@ -4,7 +4,7 @@ use crate::sync::lock;
 use std::sync::Mutex;
 
 /// Shared by all threads of a VM that give pages back. While host devices access RAM, its pages are pinned: after a
-/// discard the guest would get new pages, and the devices would go on using the old ones.
+/// discard the guest would get new pages, and the devices would continue to use the old ones.
 #[derive(Default)]
 pub struct Discards {
     forbidden: Mutex<bool>,

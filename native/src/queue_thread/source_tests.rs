@@ -61,7 +61,7 @@ fn waiting_requests_are_retried_when_a_source_is_ready_and_survive_a_stop() {
     }
     fixture.kick.signal();
     for expected in 1..3u16 {
-        // Not before the requests have been tried in vain.
+        // Not before the requests have been tried without success.
         fixture.await_counter(crate::counters::queue::IN_FLIGHT, u64::from(4 - expected));
         source.signal();
         fixture.await_used(expected);

@@ -82,7 +82,7 @@ impl Command<'_, '_> {
     /// Carries the command out, or returns what remains to be done.
     pub fn run(&self) -> Answer {
         let operation = operations::find(self.unit, &self.cdb);
-        // Before anything else, a driver is told what has happened to the unit.
+        // Before anything else, a driver gets the unit attentions.
         if operation.is_none_or(|operation| !operation.ignores_attention)
             && let Some(attention) = self.unit.take_attention()
         {
