@@ -46,7 +46,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   return { left, restore };
 }
 
-/** Tells the guest the size of the terminal on stdout, also when it changes. @returns stops */
+/** Sends the guest the size of the terminal on stdout, and every change. @returns a function that stops this */
 export function reportSize(link: ConsoleLink): () => void {
   const { stdout } = process;
   const report = () => {

@@ -316,7 +316,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenUpdate | null> {
     const vm = this.#vm(id);
-    // The screen is drawn anew there: its watchers get all of it.
+    // The screen is drawn from scratch there: its viewers get all of it.
     return parseScreenUpdate(
       await acrossHandOvers(
         () => vm.command('screen', { device, seen }),

@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 const STARTED = Symbol.for('vring.program-started');
 const program: EventEmitter = process;
 
-/** Tells what loaded this program that it has started, as far as a program gets when nothing is wrong. */
+/** Notifies the loader of this program that it has started, as far as a program gets when nothing is wrong. */
 export function announceStarted(): void {
   program.emit(STARTED);
 }

@@ -3,7 +3,7 @@ import type { ByteReader } from './byte-reader.ts';
 import { ENCODING, rectangleHead } from './messages.ts';
 
 /**
- * The extension by which clients ask for another size of the desktop, and are told of it: message 251 and pseudo-encoding -308 of the registry of
+ * The extension by which clients ask for another size of the desktop, and are notified of it: message 251 and pseudo-encoding -308 of the registry of
  * rfbproto (SetDesktopSize, ExtendedDesktopSize).
  */
 

@@ -19,7 +19,7 @@ export function linkWith(inbox: Incoming[] = []) {
 export type Printed = { readonly kind: 'printed'; readonly port: number; readonly text: string };
 
 /** Everything that a machine has to report and has not yet. */
-export function saidBy(report: MachineReport): (FromMachine | Printed)[] {
+export function sentBy(report: MachineReport): (FromMachine | Printed)[] {
   const reader = new FrameReader();
   const said: (FromMachine | Printed)[] = [];
   for (let bytes = report.next(); bytes !== null; bytes = report.next()) {

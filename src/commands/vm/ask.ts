@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { UsageError } from '../../text/usage-error.ts';
 
 /** @throws UsageError without a terminal, naming the alternative */
-export function requireSomebody(instead: string): void {
+export function requirePrompt(instead: string): void {
   if (process.stdin.isTTY && process.stderr.isTTY) return;
   throw new UsageError(`cannot prompt without a terminal: ${instead}`);
 }

@@ -1,7 +1,7 @@
 import { isAlive } from '../../engine/vm-info.ts';
 import { printError } from '../../text/output.ts';
 import { type ActOptions, actOnEach } from './act.ts';
-import { confirm, requireSomebody } from './ask.ts';
+import { confirm, requirePrompt } from './ask.ts';
 import { findVm, requireNames } from './find.ts';
 import type { VmList } from './vm-list.ts';
 
@@ -16,7 +16,7 @@ export async function deleteVms(
   const wanted = requireNames(names, options);
   if (!options.yes) {
     for (const name of wanted) findVm(vmList.vms(), name);
-    requireSomebody('use --yes to delete without asking');
+    requirePrompt('use --yes to delete without asking');
     const which = options.all ? 'all VMs that are off' : wanted.join(', ');
     if (
       !(await confirm(

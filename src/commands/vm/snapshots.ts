@@ -6,7 +6,7 @@ import { bytes, uptime } from '../../text/units.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
-import { confirm, requireSomebody } from './ask.ts';
+import { confirm, requirePrompt } from './ask.ts';
 import { findVm } from './find.ts';
 import { Progress } from './progress.ts';
 import { withTask } from './with-task.ts';
@@ -121,7 +121,7 @@ export async function deleteSnapshots(
   if (wanted.length === 0) throw new Error(`${printable(name)} has no snapshots`);
   const titles = wanted.map(each => each ?? 'its saved state');
   if (!yes) {
-    requireSomebody('use --yes to delete without asking');
+    requirePrompt('use --yes to delete without asking');
     if (!(await confirm(`Delete ${titles.join(', ')} of ${printable(name)}?`, false))) {
       printError('vring: nothing was deleted');
       return 1;

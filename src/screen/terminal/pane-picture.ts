@@ -99,7 +99,7 @@ export class PanePicture {
   /** Shows the picture over these cells, which are blank. */
   show(area: PicturePlace): void {
     if (this.#area !== null && !isSamePlace(this.#area, area)) {
-      // What Ink has drawn meanwhile may be where the picture was.
+      // What Ink has drawn in the meantime may be where the picture was.
       this.hide();
       this.#options.repaint();
     }

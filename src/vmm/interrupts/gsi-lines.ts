@@ -34,7 +34,7 @@ export class GsiLines {
     return [...this.#high].sort((a, b) => a - b);
   }
 
-  /** Asserts these GSIs, whatever their wires do, until `letGo`. */
+  /** Asserts these GSIs, whatever their wires do, until `release`. */
   hold(gsis: readonly number[]): void {
     const before = [...this.#held];
     this.#held.clear();
@@ -42,7 +42,7 @@ export class GsiLines {
     for (const gsi of new Set([...before, ...gsis])) this.#drive(gsi);
   }
 
-  letGo(): void {
+  release(): void {
     this.hold([]);
   }
 

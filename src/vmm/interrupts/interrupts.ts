@@ -73,7 +73,7 @@ export class Interrupts {
 
   /** Call it once all devices have been loaded: from here on devices determine their lines. */
   settle(): void {
-    this.#lines.letGo();
+    this.#lines.release();
   }
 }
 

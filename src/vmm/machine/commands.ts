@@ -251,7 +251,7 @@ export class Commands {
     else reply.failed('this machine does not know that command: restart it');
   }
 
-  /** The sender of the commands is gone. Another manager starts numbering anew: late replies would be misattributed. */
+  /** The sender of the commands is gone. Another manager restarts the numbering: late replies would be misattributed. */
   forget(): void {
     this.#open.clear();
   }

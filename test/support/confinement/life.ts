@@ -24,7 +24,7 @@ import {
 } from '../../../src/vmm/native/libc.ts';
 import { NativeVm } from '../../../src/vmm/native/native-vm.ts';
 import { allocateCounters } from '../counters.ts';
-import { linkWith, saidBy } from '../machine-link.ts';
+import { linkWith, sentBy } from '../machine-link.ts';
 import { passFile } from './pass-file.ts';
 
 const MiB = 2 ** 20;
@@ -55,7 +55,7 @@ function guest(disk: string, commands: string): void {
   runner.start(config);
   const end = atOnce(runner.run());
   runner.close();
-  const printed = saidBy(report).map(said => {
+  const printed = sentBy(report).map(said => {
     if (said.kind === 'event') return `event: ${said.event.text}\n`;
     return said.kind === 'printed' ? said.text : '';
   });

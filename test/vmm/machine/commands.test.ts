@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type Commanded, Commands } from '../../../src/vmm/machine/commands.ts';
 import type { MachineCommand } from '../../../src/vmm/machine/messages.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
-import { saidBy } from '../../support/machine-link.ts';
+import { sentBy } from '../../support/machine-link.ts';
 
 /** The commands of a machine whose vCPUs stop when `stopVcpus` is called, and what it has replied. */
 function commandsOf() {
@@ -19,7 +19,7 @@ function commandsOf() {
     ends,
     send: (id: number, command: MachineCommand) => commands.carryOut({ id, ...command }),
     stopVcpus: () => waiting.splice(0).map(paused => paused()),
-    replies: () => saidBy(report).flatMap(said => (said.kind === 'reply' ? [said] : [])),
+    replies: () => sentBy(report).flatMap(said => (said.kind === 'reply' ? [said] : [])),
   };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
-import { saidBy } from '../../support/machine-link.ts';
+import { sentBy } from '../../support/machine-link.ts';
 
 const IDENTITY = { protocol: 1, version: '1.2.3', token: 'secret' };
 const TOPOLOGY = {
@@ -13,8 +13,8 @@ const TOPOLOGY = {
   pinning: [],
 };
 const END = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };
-const kinds = (report: MachineReport) => saidBy(report).map(({ kind }) => kind);
-const said = (report: MachineReport, kind: string) => saidBy(report).filter(message => message.kind === kind);
+const kinds = (report: MachineReport) => sentBy(report).map(({ kind }) => kind);
+const said = (report: MachineReport, kind: string) => sentBy(report).filter(message => message.kind === kind);
 
 describe('a report', () => {
   test('sends the latest changes, the most important first and the end last', () => {
@@ -29,7 +29,7 @@ describe('a report', () => {
     report.entered('paused');
     report.entered('running');
     report.built(TOPOLOGY);
-    expect(saidBy(report)).toMatchObject([
+    expect(sentBy(report)).toMatchObject([
       { kind: 'topology' },
       { kind: 'state', state: 'running' },
       { kind: 'broken', broken: { disk0: 'a bad ring' } },
@@ -48,7 +48,7 @@ describe('a report', () => {
     const report = new MachineReport();
     report.built(TOPOLOGY);
     report.entered('running');
-    saidBy(report);
+    sentBy(report);
     report.built(structuredClone(TOPOLOGY));
     report.entered('running');
     report.repaired();
@@ -64,11 +64,11 @@ describe('a report', () => {
     report.printed(0, Buffer.from('text'));
     report.happened('info', 'reset');
     report.noted({ at: 1, level: 'info', text: 'started' });
-    saidBy(report);
+    sentBy(report);
     report.reply(1, null);
     report.inputTaken(0, 10);
     expect(report.beginAgain(IDENTITY)).not.toBeNull();
-    expect(saidBy(report)).toMatchObject([
+    expect(sentBy(report)).toMatchObject([
       { kind: 'topology' },
       { kind: 'state', state: 'running' },
       { kind: 'broken', broken: {} },
@@ -82,7 +82,7 @@ describe('a report', () => {
   test('keeps the last output from while no manager was connected', () => {
     const report = new MachineReport();
     for (let line = 0; line < 100_000; line++) report.printed(0, Buffer.from(`${line}\n`));
-    const text = saidBy(report)
+    const text = sentBy(report)
       .map(said => (said.kind === 'printed' ? said.text : ''))
       .join('');
     expect(text).toHaveLength(64 * 1024);
@@ -95,7 +95,7 @@ describe('a report', () => {
     report.printed(0, Buffer.alloc(60_000, 'a'));
     report.next();
     report.printed(0, Buffer.alloc(65_536, 'b'));
-    const text = saidBy(report)
+    const text = sentBy(report)
       .map(said => (said.kind === 'printed' ? said.text : ''))
       .join('');
     expect(text).toBe('b'.repeat(65_536));
@@ -115,10 +115,10 @@ describe('a report', () => {
       }
     };
     flood();
-    expect(saidBy(report).length).toBeLessThan(20);
+    expect(sentBy(report).length).toBeLessThan(20);
     flood();
     report.ended(END);
-    const more = saidBy(report);
+    const more = sentBy(report);
     expect(more.length).toBeLessThan(20);
     expect(more).toContainEqual({
       kind: 'event',
@@ -134,7 +134,7 @@ describe('a report', () => {
     const report = new MachineReport();
     report.diskFailed('blk0', 'write at sector 8 failed: ENOSPC (No space left on device)');
     report.diskFailed('blk1', 'flush failed: EIO (I/O error)');
-    expect(saidBy(report)).toMatchObject([
+    expect(sentBy(report)).toMatchObject([
       {
         kind: 'disk-errors',
         diskErrors: { blk0: expect.stringMatching(/^write/), blk1: expect.stringMatching(/^flush/) },
@@ -147,24 +147,24 @@ describe('a report', () => {
     ]);
 
     report.diskFailed('blk0', null);
-    expect(saidBy(report)).toEqual([
+    expect(sentBy(report)).toEqual([
       { kind: 'disk-errors', diskErrors: { blk1: 'flush failed: EIO (I/O error)' } },
     ]);
     report.beginAgain({ protocol: 1, version: '1', token: '' });
     expect(said(report, 'disk-errors')).toHaveLength(1);
     // The host's disk is the same after a reset.
     report.repaired();
-    expect(saidBy(report)).toEqual([]);
+    expect(sentBy(report)).toEqual([]);
   });
 
   test('lists devices that the machine waits for until they respond', () => {
     const report = new MachineReport();
     report.draining([]);
-    expect(saidBy(report)).toEqual([]);
+    expect(sentBy(report)).toEqual([]);
     report.diskFailed('blk1', 'flush failed');
-    saidBy(report);
+    sentBy(report);
     report.draining(['blk0']);
-    expect(saidBy(report)).toMatchObject([
+    expect(sentBy(report)).toMatchObject([
       {
         kind: 'disk-errors',
         diskErrors: { blk0: 'the host has not answered some of its requests', blk1: 'flush failed' },
@@ -173,7 +173,7 @@ describe('a report', () => {
     ]);
     report.draining(['blk0']);
     report.draining([]);
-    expect(saidBy(report)).toMatchObject([
+    expect(sentBy(report)).toMatchObject([
       { kind: 'disk-errors', diskErrors: { blk1: 'flush failed' } },
       { kind: 'event', event: { level: 'info', text: 'no longer waits for blk0' } },
     ]);
@@ -185,7 +185,7 @@ test('devices that the machine waits for have their own reason each', () => {
   report.draining(['blk0', 'tick0', 'blk1'], device =>
     device === 'tick0' ? 'it has not stopped' : undefined,
   );
-  expect(saidBy(report)).toMatchObject([
+  expect(sentBy(report)).toMatchObject([
     {
       kind: 'disk-errors',
       diskErrors: { tick0: 'it has not stopped', blk1: expect.stringMatching(/^the host/) },
@@ -213,7 +213,7 @@ describe('a report that another process continues', () => {
     const report = new MachineReport();
     report.printed(0, Buffer.from('known '));
     report.happened('info', 'known');
-    saidBy(report);
+    sentBy(report);
     report.printed(0, Buffer.from('new '));
     report.printed(1, Buffer.from('other'));
     report.inputTaken(0, 5);
@@ -222,7 +222,7 @@ describe('a report that another process continues', () => {
     report.broke('disk0', 'a bad ring');
     const next = continued(report);
     next.printed(0, Buffer.from('and newer'));
-    expect(saidBy(next)).toMatchObject([
+    expect(sentBy(next)).toMatchObject([
       { kind: 'taken-over', ...TAKEN },
       { kind: 'broken', broken: { disk0: 'a bad ring' } },
       { kind: 'disk-errors', diskErrors: {} },
@@ -234,7 +234,7 @@ describe('a report that another process continues', () => {
     ]);
     // A later manager receives everything, but not that the machine was taken over.
     next.beginAgain(IDENTITY);
-    const again = saidBy(next);
+    const again = sentBy(next);
     expect(again.filter(({ kind }) => kind === 'printed')).toMatchObject([
       { port: 0, text: 'known new and newer' },
       { port: 1, text: 'other' },
@@ -251,13 +251,13 @@ describe('a report that another process continues', () => {
   test('keeps the last output, by its number', () => {
     const report = new MachineReport();
     for (let line = 0; line < 20_000; line++) report.printed(0, Buffer.from(`line ${line}\n`));
-    saidBy(report);
+    sentBy(report);
     const next = continued(report);
     next.printed(0, Buffer.from('end'));
-    const [printed] = saidBy(next).flatMap(message => (message.kind === 'printed' ? [message.text] : []));
+    const [printed] = sentBy(next).flatMap(message => (message.kind === 'printed' ? [message.text] : []));
     expect(printed).toBe('end');
     next.beginAgain(IDENTITY);
-    const replay = saidBy(next)
+    const replay = sentBy(next)
       .flatMap(message => (message.kind === 'printed' ? [message.text] : []))
       .join('');
     expect(replay).toHaveLength(2 ** 16);
@@ -270,10 +270,10 @@ describe('a report that another process continues', () => {
     report.printed(0, Buffer.from('text'));
     report.happened('info', 'something');
     report.reply(3, null);
-    expect(saidBy(report)).toMatchObject([{ kind: 'reply', id: 3 }]);
+    expect(sentBy(report)).toMatchObject([{ kind: 'reply', id: 3 }]);
     report.reply(4, null);
     report.handedOver();
-    expect(saidBy(report)).toMatchObject([{ kind: 'reply', id: 4 }, { kind: 'handed-over' }]);
+    expect(sentBy(report)).toMatchObject([{ kind: 'reply', id: 4 }, { kind: 'handed-over' }]);
   });
 
   test('continues itself if the hand-over fails', () => {

@@ -9,7 +9,7 @@ import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import { atOnce } from '../../../src/vmm/machine/turns.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
-import { linkWith, saidBy } from '../../support/machine-link.ts';
+import { linkWith, sentBy } from '../../support/machine-link.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const config = parseMachineConfig({
@@ -49,7 +49,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once')
     const { runner, report, inbox } = machine('reset', 'reset', 'pause', 'stop');
     expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
     expect(inbox).toEqual([]);
-    const said = saidBy(report);
+    const said = sentBy(report);
     for (const id of [0, 1, 3]) expect(said).toContainEqual({ kind: 'reply', id, error: null, result: null });
   });
 
@@ -99,7 +99,7 @@ test.skipIf(noKvm !== null)(onKvm('a device that cannot be closed does not keep 
   runners.splice(0);
   runner.close();
   expect(openFds()).toBe(fds);
-  expect(JSON.stringify(saidBy(report))).toMatch(/device tick0 could not be closed: unclosed\.ts:\d+: no/);
+  expect(JSON.stringify(sentBy(report))).toMatch(/device tick0 could not be closed: unclosed\.ts:\d+: no/);
 });
 
 const openFds = () => readdirSync('/proc/self/fd').length;

@@ -8,7 +8,7 @@ import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
-import { linkWith, saidBy } from '../../support/machine-link.ts';
+import { linkWith, sentBy } from '../../support/machine-link.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
@@ -20,7 +20,7 @@ function topologyOf(devices: MachineConfigInput['devices']): Topology {
   onTestFinished(() => runner.close());
   const boot = { kind: 'kernel' as const, path: builtFile('guest.elf') };
   runner.build(parseMachineConfig({ name: 'guest', memory: { bytes: 32 * MiB }, boot, devices }));
-  return saidBy(report).find(message => message.kind === 'topology')!.topology;
+  return sentBy(report).find(message => message.kind === 'topology')!.topology;
 }
 
 describe.skipIf(noKvm !== null)(onKvm('the topology of a machine'), () => {

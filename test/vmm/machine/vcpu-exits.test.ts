@@ -5,7 +5,7 @@ import type { MachineParts } from '../../../src/vmm/machine/machine-parts.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { VcpuExits } from '../../../src/vmm/machine/vcpu-exits.ts';
 import { SystemError } from '../../../src/vmm/native/libc.ts';
-import { saidBy } from '../../support/machine-link.ts';
+import { sentBy } from '../../support/machine-link.ts';
 
 /** The exits of a machine whose vCPU has shut down, as after a triple fault. @param firmware it has some */
 function shutDown({ firmware }: { readonly firmware: boolean }) {
@@ -39,7 +39,7 @@ test('a triple fault resets a machine with firmware, and stops one that only fau
   // The vCPU goes on, to be parked.
   expect(requests).toEqual(['reset', 'complete']);
   expect(ending.end).toBeNull();
-  expect(JSON.stringify(saidBy(report))).toContain('triple fault on vCPU 0: the machine is reset');
+  expect(JSON.stringify(sentBy(report))).toContain('triple fault on vCPU 0: the machine is reset');
   for (let i = 0; i < 10; i++) exits.exit(0);
   expect(requests.filter(kind => kind === 'reset')).toHaveLength(10);
   expect(ending.end).toMatchObject({ crashed: true });

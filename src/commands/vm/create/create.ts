@@ -15,7 +15,7 @@ import { percent } from '../../../text/units.ts';
 import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
 import { qemuMachine, reportLeftOut, reportMissingFeatures } from '../../qemu-machine.ts';
-import { confirm, requireSomebody } from '../ask.ts';
+import { confirm, requirePrompt } from '../ask.ts';
 import { type DefineOptions, defineVm, reportDefined, requireFree } from '../define.ts';
 import { Progress } from '../progress.ts';
 import { sharedDevices } from '../shared-devices.ts';
@@ -42,7 +42,7 @@ export async function createVm(
     await make(vmList, newVmOf(name, options), options, false);
     return;
   }
-  requireSomebody('describe the VM with --kernel, --iso, --cloud-image, or QEMU options after --');
+  requirePrompt('describe the VM with --kernel, --iso, --cloud-image, or QEMU options after --');
   const { askForVm } = await import('./wizard.ts');
   const vm = await askForVm(name, new Set(vmList.vms().map(vm => vm.name)));
   await make(vmList, vm, options, true);

@@ -25,7 +25,7 @@ import type { SubmittedCommand } from './submitted-command.ts';
 const [CONTIGUOUS, INTERRUPTS] = [1 << 0, 1 << 1];
 /** RAE of Get Log Page: the event stays masked. */
 const RETAIN_EVENT = 1 << 15;
-/** The result of Abort: the command goes on. */
+/** The result of Abort: the command was not aborted. */
 const NOT_ABORTED = 1;
 
 /** A controller as its admin commands see it. */

@@ -3,7 +3,7 @@ import type { GuestMemory } from '../../guest-memory.ts';
 import { booleanOf, DeviceStateError, numberOf, statesOf } from '../../state.ts';
 import { COMPLETION_BYTES, MIN_ENTRIES } from './registers.ts';
 
-/** What a driver is told about a command that has ended (NVMe base 1.4 §4.6). */
+/** What a driver learns about a command that has completed (NVMe base 1.4 §4.6). */
 export type Completion = {
   /** The submission queue, and its head at that time. */
   readonly queue: number;

@@ -56,7 +56,7 @@ export class EventRequests {
     return true;
   }
 
-  /** The driver has read a log page, and wants to hear of more events. */
+  /** The driver has read a log page, and accepts more events. */
   logRead(page: number): void {
     for (const event of Object.values(EVENT)) if (event.page === page) this.#masked &= ~(1 << event.type);
     this.#report();

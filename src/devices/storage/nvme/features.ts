@@ -72,7 +72,7 @@ export class Features {
     return this.#values.get(FEATURE.writeCache) === 1;
   }
 
-  /** Which events the driver wants to hear of. */
+  /** Which events the driver has enabled. */
   get eventConfiguration(): number {
     return this.#values.get(FEATURE.eventConfiguration)!;
   }

@@ -33,7 +33,7 @@ export type FdCharOptions = {
   readonly closeFd: (fd: number) => void;
   /** Whether it is held at first. Default: not. */
   readonly isHeld?: boolean;
-  /** Warns the user about something that does not stop the device, in a clause about it. Default: nobody is told. */
+  /** Warns the user about something that does not stop the device, in a clause about it. Default: no warning. */
   readonly warn?: (text: string) => void;
 };
 
