@@ -22,9 +22,9 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
   if (current !== null && !(/^\d{1,4}$/.test(current) && Number(current) >= 1 && Number(current) <= given))
     throw document.error(vcpu!, `expected a number of vCPUs from 1 to ${given} in current, not ${current}`);
   const count = current === null ? given : Number(current);
-  // A guest has no use for vCPUs that are never added.
-  const all = given > MOST_VCPUS && count <= MOST_VCPUS ? count : given;
-  if (all !== given) document.leaveOut(vcpu!, `a VM has room for at most ${MOST_VCPUS} vCPUs: it has ${all}`);
+  const all = given > MOST_VCPUS && count <= MOST_VCPUS ? MOST_VCPUS : given;
+  if (all !== given) document.leaveOut(vcpu!, `a VM has room for at most ${MOST_VCPUS} vCPUs`);
+  readEach(document, document.child(domain, 'vcpus'), count);
   const cpu = document.child(domain, 'cpu');
   const mode = document.attribute(cpu, 'mode');
   document.skip(cpu, 'migratable', 'match');
@@ -46,6 +46,14 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
     ...(enforced && { enforce: true }),
     ...(isHidden(document, domain) && { 'hide-hypervisor': true }),
   };
+}
+
+/** <vcpus>: the first ones are present; any but vCPU 0 can be removed. */
+function readEach(document: DomainDocument, vcpus: XmlElement | null, count: number): void {
+  const isPresent = (vcpu: XmlElement) => document.attribute(vcpu, 'enabled') !== 'no';
+  const present = document.children(vcpus, 'vcpu').filter(isPresent);
+  const isFirst = (vcpu: XmlElement) => Number(document.attribute(vcpu, 'id')) < count;
+  if (present.length === count && present.every(isFirst)) document.skipAll(vcpus);
 }
 
 function readTopology(

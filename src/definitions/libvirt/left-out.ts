@@ -97,7 +97,7 @@ const REASONS: Readonly<Record<string, string>> = {
   throttlegroups: 'each disk has limits of its own',
   'vcpu@cpuset': HOST_PLACES,
   'vcpu@placement': HOST_PLACES,
-  vcpus: 'vCPUs are not added while the guest runs',
+  vcpus: 'the first vCPUs are present at the start, and others can be added: it has as many as current says',
   'cputune/shares': NO_LIMIT,
   'cputune/*period': NO_LIMIT,
   'cputune/*quota': NO_LIMIT,

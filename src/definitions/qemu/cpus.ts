@@ -29,10 +29,10 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   const count = given ?? maximum ?? product;
   if (count > MOST) throw new OptionError(`expected at most ${MOST} vCPUs, not ${count}`);
   if (maximum !== undefined && maximum > MOST) {
-    // A guest has no use for vCPUs that are never added.
     draft.leaveOut(place, `a VM has room for at most ${MOST} vCPUs`, `maxcpus=${maximum}`);
     if (named) draft.leaveOut(place, 'it is that of the vCPUs that are left out', 'the topology');
-    setCpus(draft, { count });
+    // Without the topology, another number of them would not look the same.
+    setCpus(draft, { count, ...(!named && count < MOST && { maxcpus: MOST }) });
     return;
   }
   const most = maximum;

@@ -197,7 +197,11 @@ describe('elements', () => {
     ],
     [
       "<vcpu current='2'>160</vcpu>",
-      { ...base, cpus: 2, leftOut: ['3 domain/vcpu: a VM has room for at most 64 vCPUs: it has 2'] },
+      {
+        ...base,
+        cpus: { count: 2, maxcpus: 64 },
+        leftOut: ['3 domain/vcpu: a VM has room for at most 64 vCPUs'],
+      },
     ],
     ["<cpu mode='host-model'><model fallback='allow'/></cpu>", { ...base, leftOut: [] }],
     ["<clock offset='variable' adjustment='0' basis='utc'/>", { ...base, leftOut: [] }],
@@ -312,6 +316,20 @@ describe('elements', () => {
     [
       "<vcpu placement='static' current='1'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='3'/></cputune>",
       { ...base, cpus: { count: 1, maxcpus: 2, pinning: [3] }, leftOut: [] },
+    ],
+    [
+      "<vcpu current='1'>2</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no' order='1'/><vcpu id='1' enabled='no' hotpluggable='yes'/></vcpus>",
+      { ...base, cpus: { count: 1, maxcpus: 2 }, leftOut: [] },
+    ],
+    [
+      "<vcpu current='1'>2</vcpu><vcpus><vcpu id='0' enabled='no'/><vcpu id='1' enabled='yes'/></vcpus>",
+      {
+        ...base,
+        cpus: { count: 1, maxcpus: 2 },
+        leftOut: [
+          '3 domain/vcpus: the first vCPUs are present at the start, and others can be added: it has as many as current says',
+        ],
+      },
     ],
     ["<vcpu current='4'>4</vcpu>", { ...base, cpus: 4, leftOut: [] }],
     [
