@@ -34,9 +34,8 @@ export function describeTask(task: VmTask): string {
 
 /** `round 2, 12M left, 110M/s, dirty 4M/s, downtime 180 ms`. */
 function describeSending({ done, total, migration }: VmTask): string {
-  if (migration === undefined) return 'sending memory';
+  if (migration?.bytesPerSecond === undefined) return `sending memory ${amount(done, total)}`.trimEnd();
   const { round, left, bytesPerSecond, dirtyBytesPerSecond = 0, downtimeMs = 0, isFutile } = migration;
-  if (bytesPerSecond === undefined) return `sending memory ${amount(done, total)}`;
   const facts = [
     `round ${round}${isFutile ? ' does not converge' : ''}`,
     `${bytes(left)} left`,
@@ -67,7 +66,7 @@ const WORDS: Readonly<Record<VmTask['kind'], string>> = {
 /** The same within eight cells: `snap 12%`. */
 export function taskWord({ kind, phase, done, total }: VmTask): string {
   const counts = total > 0 && phase !== 'starting' && phase !== 'syncing';
-  return `${WORDS[kind]} ${counts ? percent(Math.min(done / total, 0.99)) : '...'}`;
+  return `${WORDS[kind]} ${counts ? `${Math.min(Math.floor((done / total) * 100), 99)}%` : '...'}`;
 }
 
 function amount(done: number, total: number): string {
