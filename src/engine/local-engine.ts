@@ -260,7 +260,11 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async resume(id: string): Promise<void> {
-    await this.#vm(id).command('resume', {});
+    const vm = this.#vm(id);
+    // Without working locks, its disks would not keep it from running twice.
+    if (vm.task?.kind === 'migrate' && vm.task.phase === 'switching')
+      throw new Error(`${id} is being handed to ${vm.task.name}: wait until that is over`);
+    await vm.command('resume', {});
   }
 
   async wake(id: string): Promise<void> {

@@ -10,6 +10,7 @@ import type { MigrationHost } from './migration-hosts.ts';
 /** Joins its standard input and output with a Unix socket, like `socat - UNIX:PATH`. */
 const JOIN = `const socket = require('node:net').connect(process.argv[1]);
 process.stdin.pipe(socket).pipe(process.stdout);
+for (const stream of [socket, process.stdin, process.stdout]) stream.on('error', () => {});
 socket.on('close', () => process.exit());`;
 
 /** A frame on its way: `offer`, `pages`, `zeros`, `state`, `load`, `go`, or `ready`, `accepted`, `loaded` ... */
@@ -51,7 +52,7 @@ export class MigrationRelay {
         relay.#closers.delete(close);
       };
       relay.#closers.add(close);
-      for (const stream of [socket, receiver.stdin, receiver.stdout]) stream.on('error', close);
+      for (const stream of [socket, receiver.stdin, receiver.stdout]) stream.on('error', () => {});
       const hook = (passing: Passing) => pass(passing, relay);
       void forward(socket, receiver.stdin, hook)
         .catch(() => {})

@@ -4,7 +4,7 @@ import { version } from '../../project-root.ts';
 import { printError } from '../../text/output.ts';
 import { printable } from '../../text/printable.ts';
 import { UsageError } from '../../text/usage-error.ts';
-import { encodeMessage, StreamError, StreamReader } from '../../vmm/migration/stream.ts';
+import { CONNECTION_LOST, encodeMessage, StreamError, StreamReader } from '../../vmm/migration/stream.ts';
 import { leaving, managerOrNew } from './manager.ts';
 
 /** Receives a VM on standard input. @returns the exit status */
@@ -48,5 +48,5 @@ async function receiveAll(receiver: Receiver): Promise<void> {
     for (const item of reader.push(chunk)) await receiver.take(item);
     if (receiver.isDone) return;
   }
-  throw new Error('the connection to the other host is broken');
+  throw new Error(CONNECTION_LOST);
 }

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { version } from '../../project-root.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
-import { FORMAT } from '../../vmm/migration/stream.ts';
+import { CONNECTION_LOST, FORMAT } from '../../vmm/migration/stream.ts';
 import { parseMigrationFacts, parseSentMachine } from '../machines/machine-messages.ts';
 import type { Vm } from '../vm.ts';
 import { DEFAULT_DOWNTIME_MS, type Load, type Migrated, type MigrateOptions } from './migration-info.ts';
@@ -62,6 +62,7 @@ export async function sendVm(vm: Vm, options: MigrateOptions, host: OutgoingHost
     const request = { maxDowntimeMs, bandwidth, timeoutMs, thenPause: options.thenPause ?? false };
     const sent = await sendMachine(vm, request, transport);
     const stoppedAt = performance.now() - sent.stoppedForMs;
+    if (vm.task !== null) vm.task = { ...vm.task, phase: 'switching' };
     signal.throwIfAborted();
     const load: Load = {
       config: host.toSend(devices!.configAt(sent.places)),
@@ -107,6 +108,9 @@ async function sendMachine(
     return parseSentMachine(
       await Promise.race([vm.commandWithFds('migrate', request, [transport.fd]), failure]),
     );
+  } catch (error) {
+    if ((error as Error).message !== CONNECTION_LOST) throw error;
+    throw (await transport.lastWords()) ?? error;
   } finally {
     over.abort();
   }

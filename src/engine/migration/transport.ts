@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { printable } from '../../text/printable.ts';
-import { encodeMessage, StreamError, StreamReader } from '../../vmm/migration/stream.ts';
+import { CONNECTION_LOST, encodeMessage, StreamError, StreamReader } from '../../vmm/migration/stream.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { type FromDestination, type FromSource, MigrationError, parseFromDestination } from './messages.ts';
 import type { MigrateOptions } from './migration-info.ts';
@@ -115,6 +115,19 @@ export class Transport {
     }
   }
 
+  /** Why the other host has given up, or how the connection broke; null if neither is known soon. */
+  async lastWords(): Promise<Error | null> {
+    const over = new AbortController();
+    const late = setTimeout(() => over.abort(), LAST_WORDS_MS * 2);
+    const timeout = new Promise<null>(resolve => over.signal.addEventListener('abort', () => resolve(null)));
+    try {
+      return await Promise.race([this.untilFailure(over.signal).catch((error: Error) => error), timeout]);
+    } finally {
+      clearTimeout(late);
+      over.abort();
+    }
+  }
+
   /** Ends the command. */
   close(): void {
     if (this.#isClosed) return;
@@ -165,7 +178,7 @@ export class Transport {
     if (this.#failure !== null) return this.#failure;
     const words = printable(this.#errors.trim().split('\n').slice(-3).join('; '));
     const how = ending === null ? (error?.message ?? 'it was closed') : `${this.#what} ${ending}`;
-    return new Error(`the connection to the other host is broken: ${how}${words && `: ${words}`}`);
+    return new Error(`${CONNECTION_LOST}: ${how}${words && `: ${words}`}`);
   }
 
   #fail(error: Error): void {

@@ -1,3 +1,4 @@
+import { CONNECTION_LOST } from '../../vmm/migration/stream.ts';
 import type { Engine } from '../engine.ts';
 import type { Arrival, Load, Offer, ReceivingMemory } from '../migration/migration-info.ts';
 import { refusal } from './request-error.ts';
@@ -45,4 +46,4 @@ export class ClientArrival {
   }
 }
 
-const GONE = 'the connection to the other host is broken';
+const GONE = CONNECTION_LOST;

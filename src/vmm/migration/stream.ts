@@ -7,6 +7,9 @@
 /** The version of the frames and messages. It increases with changes that another version could misunderstand. */
 export const FORMAT = 1;
 
+/** Why a machine cannot send on. The other host, or the way to it, may have said more. */
+export const CONNECTION_LOST = 'the connection to the other host is broken';
+
 export const HEADER_BYTES = 16;
 
 export const KIND = {

@@ -125,7 +125,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM whose migration fails'), () => {
     async kind => {
       const { a, b, outcome } = await interruptedAt(kind, ({ b }) => killed(machineOf(b)));
       await settled(a, b);
-      if (kind === 'go' && state(a) === 'paused') {
+      if (state(a) === 'paused') {
         // The other host may have been told before it noticed.
         expect(outcome).toMatch(/guest is stopped: check with/);
         await a.engine.resume('guest');
@@ -183,6 +183,17 @@ describe.skipIf(noKvm !== null)(onKvm('a VM whose migration fails'), () => {
       }
     },
   );
+
+  test('is not resumed here while it is being given away', { timeout: 60_000 }, async () => {
+    const { a, b, outcome } = await interruptedAt('running', async ({ a }) => {
+      await expect(a.engine.resume('guest')).rejects.toThrow(
+        'guest is being handed to beta: wait until that is over',
+      );
+    });
+    expect(outcome).toBeNull();
+    await settled(a, b);
+    await works(b);
+  });
 
   test('runs there when its machine here dies after it was given away', { timeout: 60_000 }, async () => {
     const { a, b, outcome } = await interruptedAt('running', ({ a }) => killed(machineOf(a)));

@@ -2,6 +2,7 @@ import type { Cancel } from '../../../devices/device.ts';
 import { DiskError } from '../../backends/disk-error.ts';
 import type { DirtyLog } from '../../memory/dirty-log.ts';
 import type { GuestRam } from '../../memory/guest-ram.ts';
+import { CONNECTION_LOST } from '../../migration/stream.ts';
 import * as libc from '../../native/libc.ts';
 import type { NativeVm } from '../../native/native-vm.ts';
 import { describeFailure, Job, type JobPart } from '../../snapshot/job.ts';
@@ -252,7 +253,7 @@ export class Outgoing {
         this.#freeJob();
         this.#sent += written;
         if (failure === null) then(written);
-        else this.#fail(isLost(failure.code) ? LOST : describeFailure(failure, 'what is sent'));
+        else this.#fail(isLost(failure.code) ? CONNECTION_LOST : describeFailure(failure, 'what is sent'));
       }),
     );
     this.#unwatch = () => {
@@ -343,7 +344,6 @@ export class Outgoing {
   }
 }
 
-const LOST = 'the connection to the other host is broken';
 const ADVICE = 'raise --max-downtime or --bandwidth, reduce the load in the guest';
 
 function isLost(code: string): boolean {
