@@ -51,8 +51,8 @@ export class Machine {
   }
 
   /**
-   * Adds an absent vCPU, which waits for the guest's INIT and SIPI. If the others have threads, it has one, parked or not as
-   * they are.
+   * Adds an absent vCPU, which waits for the guest's INIT and SIPI. If the others have threads, it has one, parked or
+   * not as they are.
    * @throws an error for the user; it is absent then
    */
   addVcpu(index: number): void {
@@ -62,6 +62,8 @@ export class Machine {
       throw new Error(`vCPU ${index} has not stopped since it was removed: try again`);
     const { vcpu, isNew } = vcpus.prepare(index);
     if (isNew) notePowerOn(this.parts, this.#powerOn, index);
+    // The last that it did may have come after it was removed.
+    else resetVcpu(this.parts, this.#powerOn, index);
     joinTsc(vcpu, this.#tsc);
     if (this.#pin !== null && !this.#started.has(index)) {
       startVcpu(native, index, vcpu, this.#pin[index]);
