@@ -17,8 +17,8 @@ const LAST_WORDS_MS = 500;
 const DESTINATION =
   /^(?:ssh:\/\/)?(?:([^@\s/]+)@)?(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^@\s/:[\]]+)(?::(\d{1,5}))?\/?$/;
 
-/** The command that leads to `vring vm receive` on another host by SSH. @throws if that is no host */
-export function sshCommand(destination: string): string[] {
+/** The command that runs `vring` with these arguments on another host by SSH. @throws if that is no host */
+export function sshCommand(destination: string, args = 'vm receive'): string[] {
   const [, user, bracketed, port] = DESTINATION.exec(destination) ?? [];
   const host = bracketed?.replace(/^\[|\]$/g, '');
   if (host === undefined || host.startsWith('-') || user?.startsWith('-') || Number(port ?? 22) > 65_535)
@@ -34,7 +34,7 @@ export function sshCommand(destination: string): string[] {
     ...(port === undefined ? [] : ['-p', port]),
     '--',
     user === undefined ? host : `${user}@${host}`,
-    'vring vm receive',
+    `vring ${args}`,
   ];
 }
 
@@ -46,6 +46,10 @@ export class Transport {
   readonly #socket: Socket;
   readonly #reader = new StreamReader();
   readonly #what: string;
+  /** What shows why the other host cannot be reached. */
+  readonly #check: string;
+  /** The other host has sent something. */
+  #isReached = false;
   #messages: FromDestination[] = [];
   #failure: Error | null = null;
   #errors = '';
@@ -57,6 +61,10 @@ export class Transport {
   constructor({ destination, command, sshAgent }: MigrateOptions) {
     const argv = command === undefined ? sshCommand(destination) : ['/bin/sh', '-c', command];
     this.#what = command === undefined ? 'ssh' : 'the command';
+    this.#check =
+      command === undefined
+        ? `; make this work for the user of the manager: ${sshCommand(destination, '--version').join(' ')}`
+        : '';
     const [ours, theirs] = socketPair();
     this.fd = ours;
     try {
@@ -154,6 +162,7 @@ export class Transport {
   }
 
   #received(chunk: Uint8Array): void {
+    this.#isReached = true;
     try {
       for (const item of this.#reader.push(chunk)) {
         if (item.kind !== 'message') throw new StreamError('sent memory');
@@ -176,9 +185,15 @@ export class Transport {
 
   #error(error: Error | null, ending: string | null = null): Error {
     if (this.#failure !== null) return this.#failure;
-    const words = printable(this.#errors.trim().split('\n').slice(-3).join('; '));
+    // SSH ends its lines with CR and LF.
+    const words = printable(this.#errors.trim().split(/\r?\n/).slice(-3).join('; '));
     const how = ending === null ? (error?.message ?? 'it was closed') : `${this.#what} ${ending}`;
-    return new Error(`${CONNECTION_LOST}: ${how}${words && `: ${words}`}`);
+    const details = `${how}${words && `: ${words}`}`;
+    return new Error(
+      this.#isReached
+        ? `${CONNECTION_LOST}: ${details}`
+        : `the other host cannot be reached: ${details}${this.#check}`,
+    );
   }
 
   #fail(error: Error): void {

@@ -148,8 +148,11 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that migrates'), () => {
     await expect(migrate({ command: 'echo Welcome' })).rejects.toThrow(
       'sent something other than a migration',
     );
-    await expect(migrate({ command: 'echo no route >&2; exit 3' })).rejects.toThrow(
-      'the connection to the other host is broken: the command ended with status 3: no route',
+    await expect(migrate({ command: "printf 'no route\\r\\n' >&2; exit 3" })).rejects.toThrow(
+      'the other host cannot be reached: the command ended with status 3: no route',
+    );
+    await expect(migrate({ destination: 'host.invalid', command: undefined })).rejects.toThrow(
+      /^the other host cannot be reached: ssh ended .* make this work for the user of the manager: ssh -T .* -- host.invalid vring --version$/,
     );
     expect(a.vm('web')).toMatchObject({ state: 'running' });
     expect(b.vm('web')).toMatchObject({ state: 'off' });
