@@ -120,7 +120,7 @@ export const migrationActions: readonly Action[] = [
       vm?.task?.kind === 'migrate'
         ? {
             title: `Cancel the migration of ${vm.name}?`,
-            body: `It is at: ${describeTask(vm.task)}. The VM goes on here.`,
+            body: `It is at: ${describeTask(vm.task)}. The VM keeps running on this host.`,
             verb: 'Cancel it',
           }
         : null,

@@ -199,12 +199,12 @@ export interface Engine {
   /**
    * Moves a running or paused VM to another host; it is then off, and its definition is there. Progress is shown as the
    * VM's `task`.
-   * @throws why it goes on here; or that it stays stopped, because the other host may have it
+   * @throws why it keeps running here; or that it stays stopped, because the other host may have it
    */
   migrate(id: string, options: MigrateOptions): Promise<Migrated>;
   /** Prepares for a VM that another host wants to send. @throws with every reason why it cannot run here */
   receive(offer: Offer): Promise<Arrival>;
-  /** Cancels the snapshot, save, restore or migration in progress; the VM goes on as it was. */
+  /** Cancels the snapshot, save, restore or migration in progress; the VM continues as it was. */
   cancelTask(id: string): Promise<void>;
   /**
    * The snapshots and saved states of a VM, or with null of all VMs, deleted ones too. @param options compare all

@@ -46,7 +46,7 @@ export class VmTasks {
     );
   }
 
-  /** Cancels the VM's operation in progress; the VM goes on as it was. */
+  /** Cancels the VM's operation in progress; the VM continues as it was. */
   cancel(vm: Vm): void {
     const controller = this.#running.get(vm.name);
     if (controller === undefined) throw new Error(`${vm.name} has no operation in progress`);

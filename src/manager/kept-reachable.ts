@@ -26,7 +26,7 @@ export class KeptReachable {
     this.#parts = parts;
   }
 
-  /** Does nothing while an earlier check is going on. */
+  /** Does nothing while an earlier check is in progress. */
   async check(): Promise<void> {
     if (this.#isChecking) return;
     this.#isChecking = true;

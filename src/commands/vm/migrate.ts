@@ -28,7 +28,7 @@ export async function migrate(
   if (options.cancel) {
     if (vm.task?.kind !== 'migrate') throw new Error(`${name} is not being migrated`);
     await engine.cancelTask(vm.id);
-    print(options, { canceled: name }, () => [`${name}: canceled; it goes on here`]);
+    print(options, { canceled: name }, () => [`${name}: canceled; it keeps running on this host`]);
     return 0;
   }
   const { as, keep, bandwidth, maxDowntime, timeout, thenPause, command } = options;

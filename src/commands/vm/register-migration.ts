@@ -50,9 +50,9 @@ function registerMigrate(vm: Command): void {
         'over that connection: first all memory, then again what the guest has written in the meantime, until ' +
         'the rest can be sent within --max-downtime. Then the guest is stopped, and continues on the other host. ' +
         'Its definition moves along. Disks are not copied: both hosts must see the same files at the same paths.',
-      'On a failure, the VM goes on here. Ctrl-C cancels, as does --cancel. If the connection breaks in the last ' +
-        'moment, so that it is not known whether the other host runs the VM, it stays paused here, and a message ' +
-        'says what to check: `vring vm resume` then continues it here, and `vring vm kill` ends it.',
+      'On a failure, the VM keeps running on this host. Ctrl-C cancels, as does --cancel. If the connection breaks ' +
+        'in the last moment, so that it is not known whether the other host runs the VM, it stays paused here, and ' +
+        'a message says what to check: `vring vm resume` then continues it here, and `vring vm kill` ends it.',
       'With --command, only the command protects what is sent: use it with trusted networks.',
     ],
     json: [

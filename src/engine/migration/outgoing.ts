@@ -28,7 +28,7 @@ export class UnknownOutcomeError extends Error {
 
 /**
  * Sends a VM to another host. When this resolves, it runs there, and its machine here is stopped for good.
- * @throws why it did not migrate: it then goes on here; or UnknownOutcomeError
+ * @throws why it did not migrate: it then keeps running here; or UnknownOutcomeError
  */
 export async function sendVm(vm: Vm, options: MigrateOptions, host: OutgoingHost): Promise<Migrated> {
   const { signal } = host;
@@ -131,7 +131,7 @@ async function giveAway(vm: Vm, destination: string, as: string, transport: Tran
   }
 }
 
-/** It goes on here. @throws if its files are in use elsewhere: it then stays stopped */
+/** It keeps running here. @throws if its files are in use elsewhere: it then stays stopped */
 async function goOn(vm: Vm, cause: Error): Promise<void> {
   try {
     await vm.command('end-migration', {});

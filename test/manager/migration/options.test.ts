@@ -190,7 +190,7 @@ describe.skipIf(noKvm !== null)(onKvm('a migration'), () => {
     const moving = execa(VRING, args, { env: a.env, reject: false, stdin: 'ignore' });
     await until(() => a.vm('guest')?.task?.phase === 'sending');
     const { stdout } = await execa(VRING, ['vm', 'migrate', 'guest', '--cancel'], { env: a.env });
-    expect(stdout).toBe('guest: canceled; it goes on here');
+    expect(stdout).toBe('guest: canceled; it keeps running on this host');
     const { exitCode, stderr } = await moving;
     expect([exitCode, stderr]).toEqual([1, 'vring: it was canceled']);
     await checkMemory(guest);
