@@ -1,7 +1,7 @@
 import { parseNic } from '../../definitions/create/network-option.ts';
 import { keyProblems } from '../../definitions/issues.ts';
 import { nicDevice } from '../../definitions/nic-device.ts';
-import { typedEntry } from '../../definitions/qemu/devices.ts';
+import { typedEntry } from '../../definitions/qemu/device-rows.ts';
 import { deviceConfigOf } from '../../devices/device-config.ts';
 import { BUSES, type BusKind } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';

@@ -244,3 +244,17 @@ export const OWN_PROPERTIES: Readonly<Record<string, LeftOutSettings>> = {
   'isa-debugcon': { readback: always('a read returns 0xe9', '0xe9', '233') },
   'isa-parallel': { index: 'parallel ports are numbered in their order' },
 };
+
+export const OF_SCREEN = 'a guest has one screen';
+
+/** The place of a USB device, and what only QEMU has. */
+export const USB_PLACE = {
+  bus: 'it is on the first USB controller',
+  port: 'it is on any port that is free',
+  usb_version: 'it is a device of full speed',
+  display: OF_SCREEN,
+  pcap: 'what is sent is not recorded',
+  'full-path': 'it only concerns migration',
+  serial: 'such devices are not told apart by serial numbers',
+  'msos-desc': 'it is a device of full speed',
+};

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { plainDefinition } from '../../../src/definitions/plain.ts';
-import { deviceNames, rowEntry } from '../../../src/definitions/qemu/devices.ts';
+import { rowEntry } from '../../../src/definitions/qemu/device-rows.ts';
+import { deviceNames } from '../../../src/definitions/qemu/devices.ts';
 import { Draft } from '../../../src/definitions/qemu/draft.ts';
 import { readDrive } from '../../../src/definitions/qemu/drives.ts';
 import { QemuError } from '../../../src/definitions/qemu/error.ts';
