@@ -280,8 +280,8 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     const profile = '/sys/firmware/acpi/hotplug/processor/enabled';
     await guest.check(`echo 0 >${profile}`);
     const refused = await host.run('vring vm cpus debian 1 --wait 200', { seconds: 250 });
-    // It is asked for both, and answers for the first of them first.
-    expect(refused.stderr).toContain('the guest does not release vCPU 1: it does not support that');
+    // It is asked for both, and may answer for either first.
+    expect(refused.stderr).toMatch(/the guest does not release vCPU [12]: it does not support that/);
     await guest.check(`echo 1 >${profile}`);
     expect(await host.check('vring vm cpus debian 1 --wait 200', { seconds: 250 })).toContain('has 1 vCPU');
     expect((await online()).trim()).toBe('0');
