@@ -149,6 +149,10 @@ impl Filter {
         }
         for own in read.iter().chain(written).chain(sent_to).chain(synced) {
             list.when(libc::SYS_close, vec![fd(*own)]);
+            // Before it closes a file, a debug build of the standard library makes sure that it is open.
+            if cfg!(debug_assertions) {
+                list.when(libc::SYS_fcntl, vec![fd(*own), equal(1, libc::F_GETFD as u64)]);
+            }
         }
         if !sent_to.is_empty() {
             list.always(libc::SYS_ppoll);

@@ -32,6 +32,6 @@ test('a VM with an operation in progress shows its progress', () => {
   expect(notes(engine)).toEqual([
     '',
     'migration to this host: its memory is arriving',
-    'migration to another host: sending memory',
+    'migration to another host: sending memory 1M of 4M, 25%',
   ]);
 });

@@ -98,6 +98,8 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that migrates'), () => {
         [here, there] = [there, here];
         guest = GuestVm.of(here.engine, 'guest');
         await guest.printed(new RegExp(`> ${command}\\r?\\n`));
+        // Without a round, it has no result.
+        if (command === 'blk soak') await guest.printed(/> blk soak\r?\n(?![\s\S]*> )[\s\S]*\d+ rounds/);
         const seen = guest.output.match(/^result /gm)?.length ?? 0;
         await guest.interrupt();
         await guest.printed(/> $/);
