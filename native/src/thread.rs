@@ -260,12 +260,6 @@ extern "C" fn thread_main(shared: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Ends the waits of the calling thread when they are due: by default, the kernel adds up to 50 microseconds.
-pub fn wake_on_time() {
-    // SAFETY: the call has no pointers.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
-}
-
 fn panic_text(payload: Box<dyn Any + Send>) -> String {
     PANIC.take().unwrap_or_else(|| {
         let text = payload.downcast_ref::<&str>().map(|text| text.to_string());

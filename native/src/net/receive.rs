@@ -29,10 +29,6 @@ const SMALL_FRAMES: u32 = 256;
 /// The most buffers that a thread without any waits for at a time, and how long it waits.
 const MAX_WANTED_BUFFERS: u16 = 128;
 const BUFFERS_NS: u64 = 500_000;
-/// So many frames between two waits are a stream: after them, the thread lets frames gather for a moment instead of
-/// being woken for the next one, which takes their sender longer than sending it.
-const STREAM_FRAMES: u64 = 4;
-const GATHER_NS: u64 = 20_000;
 
 pub struct Receiver {
     wire: Arc<Wire>,
@@ -107,8 +103,6 @@ struct Receiving<'m, 'r> {
     spare: Vec<Chain<'m>>,
     /// Buffers taken since there were too few.
     taken: u16,
-    /// Frames received since the thread last waited for one.
-    since_wait: u64,
     /// Bytes, including the header, to keep buffers for.
     wanted: usize,
     /// Consecutive frames that have needed less.
@@ -129,7 +123,6 @@ impl<'m, 'r> Receiving<'m, 'r> {
             room: 0,
             spare: Vec::new(),
             taken: 0,
-            since_wait: 0,
             wanted: 1,
             small: 0,
             iovecs: Vec::new(),
@@ -183,21 +176,12 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    fn wait_for_wire(&mut self, post: &mut Post<'_>) -> Served<()> {
-        let streams = std::mem::take(&mut self.since_wait) >= STREAM_FRAMES;
+    fn wait_for_wire(&self, post: &mut Post<'_>) -> Served<()> {
         let wire = &self.receiver.wire;
         let file = self.receiver.file();
         // With shared memory, the sender wakes once for several frames.
-        if !wire.is_shared() {
-            if file.is_some_and(|file| post.spin_for_file(file)) {
-                return Ok(());
-            }
-            if streams {
-                post.wait(false, &[], Some(now_ns().saturating_add(GATHER_NS)))?;
-                return Ok(());
-            }
-        }
-        if !wire.sleep() {
+        let spins = !wire.is_shared();
+        if spins && file.is_some_and(|file| post.spin_for_file(file)) || !wire.sleep() {
             return Ok(());
         }
         let files: Vec<(RawFd, i16)> = file.map(|file| (file, libc::POLLIN)).into_iter().collect();
@@ -244,7 +228,6 @@ impl<'m, 'r> Receiving<'m, 'r> {
                 pause => break pause,
             }
         };
-        self.since_wait += frames;
         if frames > 0 {
             post.counters.add(words::BATCHES, 1);
             post.counters.add(words::BYTES_TO_GUEST, bytes);

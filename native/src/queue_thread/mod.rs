@@ -28,7 +28,7 @@ use crate::memory::GuestRam;
 use crate::queue::{PackedQueue, Position, Ring, SplitQueue};
 use crate::reactor::Reactor;
 use crate::sync::lock;
-use crate::thread::{self, Ending, Thread};
+use crate::thread::{Ending, Thread};
 pub use config::{QueueConfig, QueueProgress};
 pub use direct::{Post, Server};
 use file_table::Tenant;
@@ -167,7 +167,6 @@ impl QueueThread {
         let (config, unfinished) = (*config, unfinished.to_vec());
         let name = thread_name(S::NAME, config.counter_slot);
         QueueThread::spawn(&name, config.counter_slot, shared, reactor, move || {
-            thread::wake_on_time();
             if let Some(filter) = &filter {
                 filter.apply()?;
             }
