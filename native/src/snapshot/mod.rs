@@ -1,6 +1,7 @@
 //! Jobs: threads that write a snapshot's files, verify them, or send RAM to another host. A job that writes files of a
-//! machine gets its RAM and its disks, which must not change; a manager's gets its files. Holes and zero pages are skipped. A job never delays its VM's end: once the
-//! VM closes the gate, the job touches no guest memory, even if the host's file system blocks it.
+//! machine gets its RAM and its disks, which must not change; a manager's gets its files. Holes and zero pages are skipped. A job
+//! never delays its VM's end: once the VM closes the gate, the job touches no guest memory, even if the host's file system
+//! blocks it.
 
 pub mod abi;
 mod copy;
@@ -9,6 +10,8 @@ mod send;
 #[cfg(test)]
 mod send_tests;
 mod source;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -1,38 +1,18 @@
-use super::abi::{JobPart, JobReport, MAX_RANGES, MemoryRange, action, failure};
+use super::abi::{JobPart, JobReport, action, failure};
 use super::send::{HEADER, frame};
+use super::testing::file as memory;
 use super::{CHUNK, Job, PAGE};
 use crate::epoll::EventFd;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-const NONE: MemoryRange = MemoryRange { host: 0, offset: 0, size: 0 };
-
 fn part(action: u32, target: &UnixStream, size: usize) -> JobPart {
-    JobPart {
-        action,
-        flags: 0,
-        source_fd: -1,
-        target_fd: target.as_raw_fd(),
-        sums_fd: -1,
-        pagemap_fd: -1,
-        size: size as u64,
-        rate: 0,
-        range_count: 0,
-        ranges: [NONE; MAX_RANGES],
-    }
-}
-
-fn memory(size: usize) -> File {
-    // SAFETY: a NUL-terminated name; nothing else owns the fd.
-    let fd = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
-    let file = File::from(fd);
-    file.set_len(size as u64).unwrap();
-    file
+    JobPart { target_fd: target.as_raw_fd(), ..super::testing::part(action, size) }
 }
 
 /// Frames of a stream: the kind, the offset, and the payload; of zeros, their number.

@@ -1,35 +1,10 @@
 use super::abi::{JobPart, JobReport, MAX_RANGES, MAY_CLONE, MemoryRange, action, failure};
+use super::testing::{file, part};
 use super::{CHUNK, Job, PAGE};
 use crate::epoll::EventFd;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
-
-const NONE: MemoryRange = MemoryRange { host: 0, offset: 0, size: 0 };
-
-fn part(action: u32, size: usize) -> JobPart {
-    JobPart {
-        action,
-        flags: 0,
-        source_fd: -1,
-        target_fd: -1,
-        sums_fd: -1,
-        pagemap_fd: -1,
-        size: size as u64,
-        rate: 0,
-        range_count: 0,
-        ranges: [NONE; MAX_RANGES],
-    }
-}
-
-/// An unnamed file that is a hole of `size` bytes.
-fn file(size: usize) -> File {
-    // SAFETY: a NUL-terminated name; nothing else owns the fd.
-    let fd = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
-    let file = File::from(fd);
-    file.set_len(size as u64).unwrap();
-    file
-}
 
 fn bytes_of(file: &File) -> Vec<u8> {
     let mut bytes = vec![0; file.metadata().unwrap().size() as usize];
